@@ -1,0 +1,120 @@
+"""
+Every exception shadowmig raises, under one root.
+
+None of them reaches the caller of a decorated handler: they are raised while something is being built or read,
+or stay inside the engine, where they become a verdict.
+
+    ShadowmigError
+    ├── ConfigError            a wrong option, found when the object is built (also a ValueError)
+    │   └── HandlerError       a callable that cannot be decorated or used as the other side (also a TypeError)
+    ├── SnapshotError          a value that cannot be frozen
+    │   └── SnapshotTooLarge   a value above the byte limit
+    ├── CompareError           two values that could not be compared: the verdict is BROKEN
+    │   └── CompareTimeout     the comparison ran past its time or size limit
+    ├── RecordError            a findings file that cannot be read
+    └── ServerUnavailable      the test kit found no server program, or it did not start
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+
+class ShadowmigError(Exception):
+    """
+    The root of every error here.
+
+    Args:
+        message: What happened, in one sentence, naming the field or value.
+        remedy: What to do about it; appended to the message.
+        data: Facts for programs; each becomes an attribute of the error.
+
+    Pickles and copies with its attributes.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", **data: Any) -> None:
+        super().__init__(f"{message} {remedy}" if remedy else message)
+        self.message = message
+        self.remedy = remedy
+        self._data = data
+        for name, value in data.items():
+            setattr(self, name, value)
+
+    def bare(self) -> Self:
+        """Forget traceback and cause, which hold frames alive; returns the error itself."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.remedy, self._data)
+
+
+def _rebuild(kind: type[ShadowmigError], message: str, remedy: str, data: dict[str, Any]) -> ShadowmigError:
+    return kind(message, remedy=remedy, **data)
+
+
+class ConfigError(ShadowmigError, ValueError):
+    """
+    A wrong option, refused when the object that takes it is built.
+
+    Attributes:
+        field: The name of the option.
+        value: What was given.
+    """
+
+    field: str
+    value: object
+
+    def __init__(self, message: str, *, remedy: str = "", field: str = "", value: object = None, **data: Any) -> None:
+        super().__init__(message, remedy=remedy, field=field, value=value, **data)
+
+
+class HandlerError(ConfigError, TypeError):
+    """A callable that cannot be decorated, or cannot serve as the other side."""
+
+
+class SnapshotError(ShadowmigError):
+    """A value that could not be frozen at hand-over."""
+
+
+class SnapshotTooLarge(SnapshotError):
+    """
+    A value above the byte limit of snapshots.
+
+    Attributes:
+        limit: The limit in bytes.
+    """
+
+    limit: int
+
+
+class CompareError(ShadowmigError):
+    """Two values that could not be compared; the verdict is BROKEN."""
+
+
+class CompareTimeout(CompareError):
+    """A comparison that ran past its limit of time (seconds) or of visited nodes."""
+
+
+class RecordError(ShadowmigError):
+    """
+    A findings file that cannot be read.
+
+    Attributes:
+        file: Its path.
+        line: The line number, from 1; 0 when it concerns the whole file.
+    """
+
+    file: str
+    line: int
+
+
+class ServerUnavailable(ShadowmigError):
+    """
+    The test kit found no server program, or the server did not start.
+
+    Attributes:
+        server: ``"postgres"``, ``"redis"`` or ``"memcached"``.
+    """
+
+    server: str
