@@ -1,0 +1,61 @@
+"""What became of the sampled calls of one experiment, in numbers. Thread-safe; everything is bounded."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from shadowmig.model import Comparison, Differences, RuleUse, Side, Stage, Summary, Verdict
+
+MOST_NOISE: Final = 200
+"""Paths of noise remembered for one experiment."""
+
+
+class Counts:
+    """Counters of one experiment in one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._verdicts = dict.fromkeys(Verdict, 0)
+        self._reasons: dict[str, int] = {}
+        self._noise: dict[str, int] = {}
+        self._seconds = {Side.CONTROL: 0.0, Side.CANDIDATE: 0.0}
+
+    def add(self, verdict: Verdict, reason: str = "") -> int:
+        """Count a call; returns how many had this verdict for this reason."""
+        with self._lock:
+            self._verdicts[verdict] += 1
+            if not reason:
+                return self._verdicts[verdict]
+            key = f"{verdict.value}:{reason}"
+            self._reasons[key] = self._reasons.get(key, 0) + 1
+            return self._reasons[key]
+
+    def add_seconds(self, comparison: Comparison) -> None:
+        """Add both sides' durations."""
+        with self._lock:
+            for observation in (comparison.control, comparison.candidate):
+                if observation is not None:
+                    self._seconds[observation.side] += observation.duration
+
+    def add_noise(self, noise: Differences) -> None:
+        """Count the paths at which control disagreed with itself."""
+        with self._lock:
+            for difference in noise:
+                if difference.path in self._noise or len(self._noise) < MOST_NOISE:
+                    self._noise[difference.path] = self._noise.get(difference.path, 0) + 1
+
+    def summary(self, experiment: str, stage: Stage, errors: dict[str, int], rules: tuple[RuleUse, ...]) -> Summary:
+        """The counts so far."""
+        with self._lock:
+            return Summary(
+                experiment=experiment,
+                stage=stage,
+                verdicts=dict(self._verdicts),
+                reasons=dict(self._reasons),
+                errors=errors,
+                noise=dict(self._noise),
+                rules=rules,
+                control_seconds=self._seconds[Side.CONTROL],
+                candidate_seconds=self._seconds[Side.CANDIDATE],
+            )

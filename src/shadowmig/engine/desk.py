@@ -1,0 +1,220 @@
+"""
+The desk: one thread that judges, at its own slow pace, and publishes.
+
+CPU spent in a background thread is not free: whoever holds the GIL keeps every other thread waiting. So the desk works
+in slices of about `SLICE` seconds and sleeps in between, long enough to stay within its budget; comparators that take
+long call back (`shadowmig.compare.PAUSE`) so that a slice can end in the middle of a comparison.
+
+A comparator or sink that hangs keeps its thread; whoever hands in the next job notices and puts a new thread in its
+place, a few times.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from shadowmig.compare._pace import PAUSE
+from shadowmig.engine.job import LATE, Phase
+
+if TYPE_CHECKING:
+    from shadowmig.engine.job import Job
+
+SLICE: Final = 50e-6
+"""Seconds of CPU after which the desk sleeps."""
+MOST_STUCK: Final = 3
+"""Desk threads that may hang before judging is given up."""
+
+
+class Pacer:
+    """
+    Keeps one thread within a share of one core.
+
+    Args:
+        budget: The share, above 0 to 1.
+    """
+
+    def __init__(self, budget: float) -> None:
+        self._ratio = 1.0 / budget - 1.0
+        self._since = 0.0
+
+    def start(self) -> None:
+        """Begin to measure; to be called in the thread itself."""
+        self._since = time.thread_time()
+
+    def pause(self) -> None:
+        """Sleep if a slice is used up."""
+        spent = time.thread_time() - self._since
+        if spent >= SLICE and self._ratio > 0.0:
+            time.sleep(spent * self._ratio)
+            self._since = time.thread_time()
+
+
+class _Clerk:
+    """The state of one desk thread, for those who watch it."""
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.until = float("inf")
+        self.gone = False
+
+
+def do(job: Job) -> Any:
+    """Do a job's next step; whatever escapes from it becomes that step's failure."""
+    try:
+        return job.step()
+    except BaseException as error:
+        return job.failed(error)
+
+
+def route(job: Job) -> None:
+    """Send a job where its next step is done."""
+    if job.phase is Phase.DONE:
+        job.runner.done(job)
+    elif job.calls_sides:
+        job.runner.again(job)
+    else:
+        job.runner.desk.put(job)
+
+
+class Desk:
+    """
+    Judges and publishes, off the caller's path. One for each migration; born at the first job, reborn after a fork.
+
+    Args:
+        budget: Share of one core that judging may use.
+        interval: Seconds between two rounds of publishing.
+        publish: Gives what is new to the sinks; may hang.
+        patience: Seconds that one round of publishing may take until it counts as hung.
+    """
+
+    def __init__(self, *, budget: float, interval: float, publish: Callable[[], None], patience: float = 10.0) -> None:
+        self.budget = budget
+        self._interval = interval
+        self._publish = publish
+        self._patience = patience
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as a forked child does."""
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._clerk: _Clerk | None = None
+        self._due = 0.0
+        self._asked = 0
+        self._told = 0
+        self._closed = False
+        self.stuck = 0
+
+    def put(self, job: Job) -> None:
+        """Take a job that is to be judged."""
+        if self.stuck > MOST_STUCK or self._closed:
+            job.drop("stuck" if self.stuck > MOST_STUCK else "closed")
+            return
+        self._queue.put(job)
+        self.watch()
+
+    def watch(self) -> None:
+        """See to it that there is a working thread."""
+        late = None
+        with self._lock:
+            clerk = self._clerk
+            if clerk is not None:
+                if time.monotonic() < clerk.until:
+                    return
+                clerk.gone = True
+                late = clerk.job
+                self.stuck += 1
+            self._clerk = None if self.stuck > MOST_STUCK or self._closed else _Clerk()
+            if self._clerk is not None:
+                threading.Thread(target=self._run, args=(self._clerk,), name="shadowmig-desk", daemon=True).start()
+        if late is not None:
+            late.advance(LATE)
+            route(late)
+        if self.stuck > MOST_STUCK:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                job.drop("stuck")
+
+    def _run(self, clerk: _Clerk) -> None:
+        pacer = Pacer(self.budget)
+        pacer.start()
+        PAUSE.set(pacer.pause)
+        while not clerk.gone:
+            wait = max(0.0, self._due - time.monotonic()) or self._interval
+            try:
+                job = self._queue.get(timeout=wait)
+            except queue.Empty:
+                job = None
+            if self._closed:
+                return
+            if job is not None and not self._judge(clerk, job):
+                break
+            if (self._asked > self._told or time.monotonic() >= self._due) and not self._tell(clerk):
+                break
+            pacer.pause()
+        with self._lock:
+            self.stuck -= 1  # it came back after all
+
+    def _judge(self, clerk: _Clerk, job: Job) -> bool:
+        with self._lock:
+            clerk.job, clerk.until = job, time.monotonic() + job.deadline
+        result = do(job)
+        with self._lock:
+            clerk.job, clerk.until = None, float("inf")
+            if clerk.gone:
+                return False
+        job.advance(result)
+        route(job)
+        return True
+
+    def _tell(self, clerk: _Clerk) -> bool:
+        with self._lock:
+            clerk.until = time.monotonic() + self._patience
+            asked = self._asked
+        self.tell()
+        with self._lock:
+            clerk.until = float("inf")
+            self._told = max(self._told, asked)
+            self._due = time.monotonic() + self._interval
+            return not clerk.gone
+
+    def tell(self) -> None:
+        """Publish now, in the calling thread."""
+        self._publish()
+
+    def flush(self, until: float) -> bool:
+        """Have the desk publish once more, and wait for it until that time (monotonic seconds); false if it did not."""
+        with self._lock:
+            self._asked += 1
+            asked = self._asked
+        self._queue.put(None)  # wakes the thread
+        while self._told < asked:
+            if time.monotonic() >= until or self._closed:
+                return False
+            self.watch()
+            time.sleep(0.002)
+        return True
+
+    def close(self) -> None:
+        """Judge no more; what is still queued is dropped and counted."""
+        self._closed = True
+        self._queue.put(None)  # wakes the thread
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                job.drop("closed")
+        self._queue.put(None)

@@ -1,0 +1,362 @@
+"""
+One endpoint under comparison: the loop of a call, and the only guard around it.
+
+`begin` and `hand_over` run on the caller's path. Whatever goes wrong in them ends in the guard; the caller's value,
+exception, arguments and cancellation are never touched.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable
+from contextvars import copy_context
+from datetime import UTC, datetime
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from shadowmig.engine import bridge
+from shadowmig.engine.breaker import BreakerState
+from shadowmig.engine.counts import Counts
+from shadowmig.engine.guard import Guard, sent_from_outside
+from shadowmig.engine.handlers import Implementation
+from shadowmig.engine.job import Job, Outcome, Phase
+from shadowmig.engine.judge import Judge
+from shadowmig.engine.options import ReadOptions
+from shadowmig.engine.sampling import split
+from shadowmig.engine.snapshot import Arguments, freeze, freeze_arguments
+from shadowmig.engine.stages import TABLE, as_stage
+from shadowmig.errors import SnapshotError, SnapshotTooLarge
+from shadowmig.model import Call, Comparison, RuleUse, Side, Stage, Summary, Verdict
+from shadowmig.protocols import HasRules
+from shadowmig.side import CHECKED_SIDE
+
+if TYPE_CHECKING:
+    from shadowmig.engine.runner import Runner
+    from shadowmig.engine.wrap import Switch
+
+UNEXPLAINED: Final = 5
+"""Races without a concurrent change after which they become a finding."""
+
+
+class Experiment:
+    """
+    One endpoint under comparison. Built by ``Migration.read``; get it by name from ``Migration.experiments``.
+
+    Its stage follows the migration's until it is given one of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sides: dict[Side, Implementation],
+        handler: Implementation,
+        options: ReadOptions,
+        runner: Runner,
+        publish: Callable[[Experiment, Comparison], None],
+        get_source: Callable[[], str],
+    ) -> None:
+        self.name = name
+        self.deadline = options.deadline
+        self.judging = options.judging
+        self.parameters = handler.parameters
+        self.is_async = handler.is_async
+        self._options = options
+        self._runner = runner
+        self._publish = publish
+        self._get_source = get_source
+        self._kept = 1 if handler.own else 0
+        own = bool(handler.own)
+        self._is_async = {side: item.is_async for side, item in sides.items()}
+        self._call = {side: item.adapted(own) for side, item in sides.items()}
+        self._serve = {side: self._served(side) for side in sides}
+        self._stage: Stage | None = options.stage
+        self._default_stage = Stage.SHADOW
+        self._closed = False
+        self._switch: Switch | None = None
+        self._rate, self._decide = split(options.sample)
+        self._row = TABLE[Stage.OFF]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all counts; also what a forked child does, whose parent keeps counting its own."""
+        self._numbers = itertools.count(1)
+        self.guard = Guard(self.name)
+        self._counts = Counts()
+        self._judge = Judge(self._options, self.guard, self._counts)
+        self._breaker = BreakerState(self._options.breaker)
+
+    # Stage ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> Stage:
+        """The stage in force. Set it to a `Stage` or its name, or to ``None`` to follow the migration's again."""
+        return self._stage or self._default_stage
+
+    @stage.setter
+    def stage(self, stage: Stage | str | None) -> None:
+        self._stage = None if stage is None else as_stage(stage)
+        self._apply()
+
+    def follow(self, stage: Stage) -> None:
+        """Take note of the migration's stage."""
+        self._default_stage = stage
+        self._apply()
+
+    def connect(self, switch: Switch) -> None:
+        """Take the wrapper's switch."""
+        self._switch = switch
+        self._apply()
+
+    def close(self) -> None:
+        """Compare no more; the handler goes on serving as its stage says."""
+        self._closed = True
+        self._apply()
+
+    def _apply(self) -> None:
+        row = self._row = TABLE[self.stage]
+        if self._switch is not None:
+            quiet = self._closed or row.checked is None
+            self._switch(0.0 if quiet else self._rate, self._serve[row.served])
+
+    def _served(self, side: Side) -> Callable[..., Any]:
+        """Give a side as something the wrapper can serve, sync or async as the handler is."""
+        function = self._call[side]
+        if self.is_async == self._is_async[side]:
+            return function
+        return bridge.as_async(function) if self.is_async else bridge.as_sync(function)
+
+    # The caller's path ---------------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The id of this migration in this process; the beginning of every call's id."""
+        return self._get_source()
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
+        """Decide about a call that won the draw; ``None`` means it is served as if we were not there."""
+        entered = perf_counter()
+        operation = "sample"
+        try:
+            row = self._row
+            if row.checked is None or CHECKED_SIDE.get() is not None:
+                return None
+            key: Hashable = None
+            number = next(self._numbers)
+            if self._decide is not None or self._options.key is not None:
+                call = Call(
+                    f"{self.source}-{number:x}",
+                    self.name,
+                    datetime.now(UTC),
+                    args,
+                    kwargs,
+                    parameters=self.parameters,
+                )
+                if self._decide is not None and not self._decide(call):
+                    return None
+                operation = "key"
+                key = None if self._options.key is None else self._options.key(call)
+                hash(key)
+            if not self._breaker.allow(entered):
+                self._skip("breaker")
+                return None
+            operation = "submit"
+            if self._runner.full():
+                self._skip("shed")
+                return None
+            operation = "snapshot"
+            arguments = freeze_arguments(args, kwargs, kept=self._kept, limit=self._options.snapshot_limit)
+            return Job(self, row, self._serve[row.served], arguments, copy_context(), number, time(), key, entered)
+        except SnapshotTooLarge:
+            self._skip("too_large")
+            return None
+        except BaseException as error:
+            self.guard.absorb(operation, error)
+            self._slow(perf_counter() - entered)
+            if operation != "sample":
+                self._counts.add(Verdict.BROKEN, operation)
+            return None
+
+    def hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
+        """Freeze what the served side did and give the job to the runner."""
+        operation = "snapshot"
+        try:
+            if error is not None and not isinstance(error, Exception):
+                self._skip("interrupted")
+                return
+            outcome = job.served = Outcome(ended - job.started)
+            if error is not None:
+                outcome.set_error(error)
+            else:
+                if self._options.extract is not None:
+                    operation = "extract"
+                    value = self._options.extract(value)
+                    operation = "snapshot"
+                self._freeze(outcome, value)
+            if outcome.problem is not None:
+                self._refuse(outcome)
+                return
+            operation = "submit"
+            if self.is_async:
+                job.loop = _running_loop()
+            if not self._runner.submit(job):
+                self._skip("shed")
+        except BaseException as failure:
+            self.guard.absorb(operation, failure)
+            self._counts.add(Verdict.BROKEN, operation)
+        finally:
+            self._slow(job.started - job.entered + perf_counter() - ended)
+
+    def _skip(self, reason: str) -> None:
+        self._counts.add(Verdict.SKIPPED, reason)
+
+    def _slow(self, seconds: float) -> None:
+        if self._breaker.spent(seconds, perf_counter()):
+            self.guard.count("overhead", f"{seconds * 1000:.0f} ms on the caller's path; shadowing pauses")
+
+    def _refuse(self, outcome: Outcome) -> None:
+        reason = outcome.why_not_comparable
+        if reason == "too_large":
+            self._skip(reason)
+        else:
+            self._counts.add(Verdict.BROKEN, reason)
+
+    def _freeze(self, outcome: Outcome, value: Any) -> None:
+        try:
+            outcome.frozen = freeze(value, limit=self._options.snapshot_limit)
+        except SnapshotError as problem:
+            if not isinstance(problem, SnapshotTooLarge):
+                self.guard.count("snapshot", problem)
+            outcome.problem = problem.bare()
+
+    # Off the caller's path: running the sides ----------------------------------------------------------------------
+
+    def run_checked(self, job: Job) -> Outcome:
+        """Run the checked side in a worker."""
+        assert job.row.checked is not None
+        return self._run(job, job.row.checked)
+
+    def run_again(self, job: Job) -> tuple[Outcome, Outcome]:
+        """Run both sides once more, control first."""
+        return self._run(job, Side.CONTROL), self._run(job, Side.CANDIDATE)
+
+    def _run(self, job: Job, side: Side) -> Outcome:
+        arguments = self._thaw(job)
+        if isinstance(arguments, Outcome):
+            return arguments
+        return job.context.copy().run(self._observe, job, side, *arguments)
+
+    def _thaw(self, job: Job) -> tuple[tuple[Any, ...], dict[str, Any]] | Outcome:
+        try:
+            return job.arguments.thaw()
+        except BaseException as error:
+            self.guard.count("thaw", error)
+            outcome = Outcome(0.0)
+            outcome.problem = SnapshotError("The arguments cannot be thawed.")
+            return outcome
+
+    def _observe(self, job: Job, side: Side, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+        CHECKED_SIDE.set(side)
+        started = perf_counter()
+        try:
+            value = self._call[side](*args, **kwargs)
+            if hasattr(type(value), "__await__"):
+                future = bridge.start(value, job.loop)
+                job.cancel = future.cancel
+                value = future.result()
+        except BaseException as error:
+            if job.inline and sent_from_outside(error):
+                raise
+            return self._outcome(started, None, error)
+        return self._outcome(started, value, None)
+
+    async def run_checked_async(self, job: Job) -> Outcome:
+        """Run the checked side on the running loop; to be started in a copy of the job's context."""
+        assert job.row.checked is not None
+        return await self._run_async(job, job.row.checked)
+
+    async def run_again_async(self, job: Job) -> tuple[Outcome, Outcome]:
+        """Run both sides once more on the running loop, control first."""
+        return await self._run_async(job, Side.CONTROL), await self._run_async(job, Side.CANDIDATE)
+
+    async def _run_async(self, job: Job, side: Side) -> Outcome:
+        arguments = self._thaw(job)
+        if isinstance(arguments, Outcome):
+            return arguments
+        CHECKED_SIDE.set(side)
+        started = perf_counter()
+        try:
+            value = self._call[side](*arguments[0], **arguments[1])
+            if hasattr(type(value), "__await__"):
+                value = await value
+        except BaseException as error:
+            if _cancelled_from_outside(error):
+                raise
+            return self._outcome(started, None, error)
+        return self._outcome(started, value, None)
+
+    def _outcome(self, started: float, value: Any, error: BaseException | None) -> Outcome:
+        outcome = Outcome(perf_counter() - started)
+        if error is not None:
+            outcome.set_error(error)
+            return outcome
+        operation = "snapshot"
+        try:
+            if self._options.extract is not None:
+                operation = "extract"
+                value = self._options.extract(value)
+            self._freeze(outcome, value)
+        except BaseException as failure:
+            self.guard.count(operation, failure)
+            outcome.problem = SnapshotError(f"{operation} failed")
+        return outcome
+
+    def note_check(self, job: Job) -> None:
+        """Tell the breaker how a check went."""
+        assert job.checked is not None and job.served is not None
+        failed = job.checked.late or (job.checked.error is not None and job.served.error is None)
+        self._breaker.outcome(not failed, perf_counter())
+
+    # Off the caller's path: judging and counting -------------------------------------------------------------------
+
+    def judge(self, job: Job) -> Comparison | None:
+        """Compare; ``None`` asks for both sides to be run again."""
+        return self._judge.again(job) if job.phase is Phase.REJUDGE else self._judge.first(job)
+
+    def finish(self, job: Job, comparison: Comparison) -> None:
+        """Count a judgement and publish it."""
+        count = self._counts.add(comparison.verdict, comparison.reason)
+        self._counts.add_seconds(comparison)
+        if comparison.reason == "unexplained" and count < UNEXPLAINED:
+            comparison = evolve(comparison, differences=())
+        try:
+            comparison = evolve(comparison, call=job.call())
+        except BaseException as error:
+            self.guard.count("thaw", error)
+        self._publish(self, comparison)
+
+    def dropped(self, reason: str) -> None:
+        """Count a job that will not be judged, as ``SKIPPED`` for this reason."""
+        self._counts.add(Verdict.SKIPPED, reason)
+
+    def summary(self) -> Summary:
+        """The counts so far."""
+        rules: tuple[RuleUse, ...] = ()
+        if isinstance(self._options.compare, HasRules):
+            rules = tuple(self._options.compare.rules())
+        return self._counts.summary(self.name, self.stage, self.guard.counts, rules)
+
+
+def _running_loop() -> Any:
+    import asyncio
+
+    return asyncio.get_running_loop()
+
+
+def _cancelled_from_outside(error: BaseException) -> bool:
+    """Whether our own task was told to stop, rather than the checked side having raised this by itself."""
+    import asyncio
+
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -1,0 +1,136 @@
+"""
+The one funnel for everything that goes wrong inside.
+
+Each internal failure arrives with the name of its operation, is counted, and logged once for each kind. Nothing is
+raised to the caller of a handler, with one exception: what was sent to the caller from outside while our code happened
+to run (Ctrl-C, a signal handler's exception, a gevent kill or timeout) goes on to the caller, as it would without us.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from types import CodeType, TracebackType
+from typing import Final
+
+OPERATIONS: Final = (
+    "sample",
+    "key",
+    "snapshot",
+    "extract",
+    "submit",
+    "run",
+    "thaw",
+    "version",
+    "compare",
+    "confirm",
+    "tally",
+    "fingerprint",
+    "redact",
+    "render",
+    "explain",
+    "sink",
+    "overhead",
+)
+"""
+Every operation an internal failure can be reported under, in the order of a call.
+
+``sample`` `key` ``snapshot`` ``extract`` ``submit`` happen on the caller's path, the others off it.
+"""
+
+_log = logging.getLogger("shadowmig")
+
+
+class Guard:
+    """
+    Counts and logs internal failures of one experiment.
+
+    Args:
+        name: The experiment, for the log line.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._logged: set[tuple[str, type]] = set()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Failures by operation."""
+        with self._lock:
+            return dict(self._counts)
+
+    def absorb(self, operation: str, error: BaseException) -> None:
+        """Count and log a failure on the caller's path; what was sent from outside is raised again."""
+        if not isinstance(error, Exception) and sent_from_outside(error):
+            raise error
+        self.count(operation, error)
+
+    def count(self, operation: str, error: BaseException | str) -> None:
+        """Count a failure, and log it if it is the first of its kind (operation and class)."""
+        kind = (operation, type(error))
+        with self._lock:
+            self._counts[operation] = self._counts.get(operation, 0) + 1
+            first = kind not in self._logged
+            self._logged.add(kind)
+        if first:
+            self._tell(operation, error)
+
+    def _tell(self, operation: str, error: BaseException | str) -> None:
+        # The text of an exception may hold a user's data, and no redactor has seen it: the class and place must do.
+        try:
+            detail = error if isinstance(error, str) else f"{type(error).__name__} {_place(error.__traceback__)}"
+            _log.warning(
+                "shadowmig: %s: operation %r failed: %s (logged once; see stats().experiments[%r].errors)",
+                self._name,
+                operation,
+                detail,
+                self._name,
+            )
+        except Exception:  # noqa: S110 - a broken log handler has nowhere left to be reported, and is counted above
+            pass
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """Say where an exception was raised."""
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"at {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+
+
+def sent_from_outside(error: BaseException) -> bool:
+    """
+    Whether an exception was sent to this thread from outside rather than raised by the code that ran.
+
+    True for ``KeyboardInterrupt`` in the main thread, for what a Python signal handler raised, and for gevent's kills
+    and timeouts. Only the main thread runs signal handlers.
+    """
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is not None and isinstance(error, greenlet.GreenletExit):
+        return True
+    timeouts = sys.modules.get("gevent.timeout")
+    if timeouts is not None and isinstance(error, timeouts.Timeout):
+        return True
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    return isinstance(error, KeyboardInterrupt) or _passed_a_signal_handler(error.__traceback__)
+
+
+def _passed_a_signal_handler(traceback: TracebackType | None) -> bool:
+    handlers = {code for number in signal.valid_signals() if (code := _code(signal.getsignal(number))) is not None}
+    while traceback is not None:
+        if traceback.tb_frame.f_code in handlers:
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _code(handler: object) -> CodeType | None:
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None

@@ -1,0 +1,252 @@
+"""
+One sampled call on its way: what each side did, and which step comes next.
+
+A step that runs other people's code (`Job.step`) only returns what it found; `Job.advance` puts it in place. So a step
+that ran past its deadline can be abandoned in the middle: whatever it returns later is dropped.
+"""
+
+from __future__ import annotations
+
+import enum
+from contextvars import Context
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from shadowmig.errors import SnapshotError, SnapshotTooLarge
+from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Side, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+    from shadowmig.engine.experiment import Experiment
+    from shadowmig.engine.runner import Runner
+    from shadowmig.engine.snapshot import Arguments
+    from shadowmig.engine.stages import Row
+
+MESSAGE_LIMIT = 2000
+"""Characters kept of an exception's message."""
+
+
+class Phase(enum.Enum):
+    """What happens next to a job. ``CHECK`` and ``RECHECK`` call the sides, ``JUDGE`` and ``REJUDGE`` compare."""
+
+    CHECK = "check"
+    JUDGE = "judge"
+    RECHECK = "recheck"
+    REJUDGE = "rejudge"
+    DONE = "done"
+
+
+class Outcome:
+    """
+    What one side did, frozen: a value, an exception, no answer in time, or an answer that could not be frozen.
+
+    Attributes:
+        frozen: The frozen value, or ``None``.
+        error: Class of the exception, or ``None``.
+        message: Its text, capped.
+        late: Whether the deadline passed.
+        problem: Why the value could not be frozen, or ``None``.
+        duration: Seconds.
+    """
+
+    __slots__ = ("duration", "error", "frozen", "late", "message", "problem")
+
+    def __init__(self, duration: float) -> None:
+        self.frozen: Any = None
+        self.error: type[BaseException] | None = None
+        self.message = ""
+        self.late = False
+        self.problem: SnapshotError | None = None
+        self.duration = duration
+
+    def set_error(self, error: BaseException) -> None:
+        """Keep class and text of an exception; its traceback would keep frames and what they hold alive."""
+        self.error = type(error)
+        try:
+            self.message = str(error)[:MESSAGE_LIMIT]
+        except Exception as broken:
+            self.message = f"<{type(broken).__name__} in __str__>"
+
+    def observation(self, side: Side) -> Observation:
+        """Thaw into what comparators and people see."""
+        if self.error is not None:
+            bases = tuple(_qualified(base) for base in self.error.__mro__[:-1])
+            raised = Raised(_qualified(self.error), self.message, bases)
+            return Observation(side, raised=raised, duration=self.duration)
+        value = MISSING if self.frozen is None else self.frozen.thaw()
+        return Observation(side, value=value, duration=self.duration)
+
+    @property
+    def why_not_comparable(self) -> str:
+        """Empty if the outcome can be compared, else the reason in a word."""
+        if self.problem is None:
+            return ""
+        return "too_large" if isinstance(self.problem, SnapshotTooLarge) else "snapshot"
+
+
+def _qualified(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+LATE = object()
+"""Given to `Job.advance` for a step that ran past its deadline."""
+
+
+class Job:
+    """A sampled call. Built on the caller's path, so it holds little and computes nothing."""
+
+    __slots__ = (
+        "again",
+        "arguments",
+        "at",
+        "cancel",
+        "checked",
+        "context",
+        "entered",
+        "experiment",
+        "first",
+        "inline",
+        "key",
+        "loop",
+        "number",
+        "phase",
+        "row",
+        "run",
+        "runner",
+        "served",
+        "settle",
+        "started",
+        "submitted",
+    )
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        row: Row,
+        run: Callable[..., Any],
+        arguments: Arguments,
+        context: Context,
+        number: int,
+        at: float,
+        key: Hashable,
+        entered: float,
+    ) -> None:
+        self.experiment = experiment
+        self.row = row
+        self.run = run
+        self.arguments = arguments
+        self.context = context
+        self.number = number
+        self.at = at
+        self.key = key
+        self.entered = entered
+        self.phase = Phase.CHECK
+        self.served: Outcome | None = None
+        self.checked: Outcome | None = None
+        self.first: Comparison | None = None
+        self.again: tuple[Outcome, Outcome] | None = None
+        self.loop: Any = None
+        self.cancel: Callable[[], object] | None = None
+        self.runner: Runner
+        self.inline = False
+        self.settle: Callable[[], Awaitable[None]] | None = None
+        self.submitted = 0.0
+        self.started = perf_counter()
+
+    # Caller's path -------------------------------------------------------------------------------------------------
+
+    def returned(self, value: Any) -> None:
+        """Take note that the served side returned, and hand over."""
+        self.experiment.hand_over(self, perf_counter(), value, None)
+
+    def raised(self, error: BaseException) -> None:
+        """Take note that the served side raised, and hand over."""
+        self.experiment.hand_over(self, perf_counter(), None, error)
+
+    # Off the caller's path -----------------------------------------------------------------------------------------
+
+    @property
+    def calls_sides(self) -> bool:
+        """Whether the next step calls the sides (and may wait), rather than compares."""
+        return self.phase is Phase.CHECK or self.phase is Phase.RECHECK
+
+    @property
+    def deadline(self) -> float:
+        """Seconds the next step may take."""
+        if self.phase is Phase.CHECK:
+            return self.experiment.deadline
+        if self.phase is Phase.RECHECK:
+            return 2 * self.experiment.deadline
+        return self.experiment.judging
+
+    def step(self) -> Any:
+        """Do the next step; its result goes to `advance`."""
+        if self.phase is Phase.CHECK:
+            return self.experiment.run_checked(self)
+        if self.phase is Phase.RECHECK:
+            return self.experiment.run_again(self)
+        return self.experiment.judge(self)
+
+    async def step_async(self) -> Any:
+        """Do the next step that calls the sides, on the running loop."""
+        if self.phase is Phase.CHECK:
+            return await self.experiment.run_checked_async(self)
+        return await self.experiment.run_again_async(self)
+
+    def failed(self, error: BaseException) -> Any:
+        """Give the result of a step out of which something escaped that our own code should have caught."""
+        self.experiment.guard.count("run", error)
+        if self.phase is Phase.CHECK:
+            outcome = Outcome(0.0)
+            outcome.problem = SnapshotError("The checked side could not be run.")
+            return outcome
+        return LATE if self.phase is Phase.RECHECK else Comparison(Verdict.BROKEN, reason="run")
+
+    def drop(self, reason: str) -> None:
+        """Give the job up; counted as ``SKIPPED`` for this reason."""
+        if self.phase is not Phase.DONE:
+            self.phase = Phase.DONE
+            self.experiment.dropped(reason)
+        self.runner.done(self)
+
+    def advance(self, result: Any) -> None:
+        """Put the result of a step in place and move on; `LATE` stands for one that never came in time."""
+        if self.phase is Phase.DONE:
+            return  # dropped meanwhile
+        if self.phase is Phase.CHECK:
+            if result is LATE:
+                result = Outcome(self.experiment.deadline)
+                result.late = True
+            self.checked = result
+            self.experiment.note_check(self)
+            self.phase = Phase.JUDGE
+        elif self.phase is Phase.RECHECK:
+            self.again = None if result is LATE else result
+            self.phase = Phase.REJUDGE
+        elif result is None:  # the judge wants both sides to be run again
+            self.phase = Phase.RECHECK
+        else:
+            if result is LATE:
+                result = Comparison(Verdict.BROKEN, reason="judging took too long")
+            self.phase = Phase.DONE
+            self.experiment.finish(self, result)
+
+    def side(self, side: Side) -> Outcome | None:
+        """The first outcome of a side."""
+        return self.served if side is self.row.served else self.checked
+
+    def call(self, result: Any = MISSING) -> Call:
+        """Build the call as people see it, from a fresh copy of its arguments."""
+        args, kwargs = self.arguments.thaw()
+        experiment = self.experiment
+        return Call(
+            id=f"{experiment.source}-{self.number:x}",
+            experiment=experiment.name,
+            at=datetime.fromtimestamp(self.at, UTC),
+            args=args,
+            kwargs=kwargs,
+            result=result,
+            parameters=experiment.parameters,
+        )

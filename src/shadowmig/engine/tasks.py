@@ -1,0 +1,143 @@
+"""
+The runner for asyncio: the checked side runs as a task on the handler's own loop, so that it can use the service's
+async clients.
+
+Tasks are held by strong references, bounded in number, and end with their loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from shadowmig.engine.desk import route
+from shadowmig.engine.job import LATE, Phase
+from shadowmig.engine.options import whole
+from shadowmig.engine.runner import Bound
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from shadowmig.engine.job import Job
+
+
+class Tasks(Bound):
+    """
+    Runs the checked side as tasks. The default for an async handler whose other side is async.
+
+    Args:
+        limit: Calls taken and not yet judged; more are shed.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    def __init__(self, *, limit: int = 1000) -> None:
+        self._limit = whole(limit, "limit")
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over, as a forked child does."""
+        self._lock = threading.Lock()
+        self._taken: set[Job] = set()
+        self._tasks: dict[asyncio.Task[Any], Job] = {}
+        self._lanes: dict[Hashable, deque[Job]] = {}
+        self._closed = False
+
+    def full(self) -> bool:
+        """Whether the limit is reached, or the runner closed."""
+        return len(self._taken) >= self._limit or self._closed
+
+    def submit(self, job: Job) -> bool:
+        """Take a job; called on the loop. False if there is no room."""
+        if self.full():
+            return False
+        job.runner = self
+        self._taken.add(job)
+        if job.key is not None:
+            lane = self._lanes.get(job.key)
+            if lane is not None:
+                lane.append(job)
+                return True
+            self._lanes[job.key] = deque()
+        self._begin(job)
+        return True
+
+    def _begin(self, job: Job) -> None:
+        """Start a job's next step; called on its loop."""
+        loop: asyncio.AbstractEventLoop = job.loop
+        coroutine = job.step_async()
+        try:
+            task = loop.create_task(coroutine, context=job.context.copy())
+        except BaseException:
+            coroutine.close()
+            self._taken.discard(job)
+            raise
+        self._tasks[task] = job
+        timer = loop.call_later(job.deadline, self._late, task)
+        job.cancel = timer.cancel
+        task.add_done_callback(self._ended)
+
+    def _late(self, task: asyncio.Task[Any]) -> None:
+        job = self._tasks.pop(task, None)
+        if job is not None:
+            task.add_done_callback(_look_away)
+            task.cancel()
+            self._finished(job, LATE)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        job = self._tasks.pop(task, None)
+        if job is None:
+            return
+        if job.cancel is not None:
+            job.cancel()
+        if task.cancelled():
+            self._release(job)
+            job.drop("cancelled")
+            return
+        error = task.exception()
+        self._finished(job, task.result() if error is None else job.failed(error))
+
+    def _finished(self, job: Job, result: object) -> None:
+        self._release(job)
+        job.advance(result)
+        route(job)
+
+    def _release(self, job: Job) -> None:
+        """Let the next job of the lane go; called on the loop."""
+        if job.key is None or job.phase is not Phase.CHECK:
+            return
+        lane = self._lanes.get(job.key)
+        if lane:
+            self._begin(lane.popleft())
+        else:
+            self._lanes.pop(job.key, None)
+
+    def again(self, job: Job) -> None:
+        """Take a job back to run both sides once more; called by the desk's thread."""
+        try:
+            job.loop.call_soon_threadsafe(self._begin, job)
+        except RuntimeError:  # the loop was closed meanwhile
+            job.drop("loop_closed")
+
+    def done(self, job: Job) -> None:
+        """Forget a job."""
+        self._taken.discard(job)
+
+    def pending(self) -> int:
+        """Number of jobs taken and not done."""
+        return len(self._taken)
+
+    def close(self) -> None:
+        """Take no more jobs; what is not done is dropped and counted as ``closed``."""
+        self._closed = True
+        for job in list(self._taken):
+            job.drop("closed")
+
+
+def _look_away(task: asyncio.Task[Any]) -> None:
+    """Fetch what a given-up task raised, so that asyncio does not log it as never retrieved."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,253 @@
+"""
+The runner for services: a bounded queue, lanes ordered by key, a few worker threads.
+
+The caller only appends to a deque. A conductor thread, which runs none but our own code and so cannot hang, moves jobs
+into lanes, starts workers, and watches deadlines. It looks every few milliseconds while there is traffic, so that
+callers need not wake it (which costs them more than all the rest), and sleeps for good when there is none.
+
+Python cannot stop a running thread. A step past its deadline is given up: its lane goes on, its thread is replaced, and
+whatever it returns later is dropped. Only so many threads may be stuck at once; then jobs are dropped until one returns.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shadowmig.engine.desk import do, route
+from shadowmig.engine.job import LATE, Phase
+from shadowmig.engine.options import seconds, whole
+from shadowmig.engine.runner import Bound
+
+if TYPE_CHECKING:
+    from shadowmig.engine.job import Job
+
+TICK: Final = 0.005
+"""Seconds between two looks of the conductor while there is traffic."""
+LINGER: Final = 1.0
+"""Seconds without traffic after which the conductor sleeps until it is woken."""
+
+
+class _Worker:
+    """The state of one worker thread, for the conductor."""
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.until = float("inf")
+        self.gone = False
+
+
+class Threads(Bound):
+    """
+    Runs the checked side in daemon threads. The default runner.
+
+    Args:
+        workers: Threads that call the checked side.
+        queue: Calls taken and not yet judged; more are shed. Together with the snapshot limit it bounds the memory.
+        stuck: Threads that may be stuck in calls past their deadline, beside the workers.
+        max_wait: Seconds (or a timedelta) a call may wait for a worker; older ones are dropped as ``stale``, since an
+            answer that late proves nothing.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    def __init__(
+        self, *, workers: int = 4, queue: int = 1000, stuck: int = 8, max_wait: float | timedelta = 10.0
+    ) -> None:
+        self._most_workers = whole(workers, "workers")
+        self._limit = whole(queue, "queue")
+        self._most_stuck = whole(stuck, "stuck", least=0)
+        self._max_wait = seconds(max_wait, "max_wait")
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over without threads and jobs, as a forked child does: those in flight are its parent's."""
+        self._lock = threading.Lock()
+        self._taken: set[Job] = set()
+        self._inbox: deque[Job] = deque()
+        self._ready: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lanes: dict[Hashable, deque[Job]] = {}
+        self._workers: list[_Worker] = []
+        self._bell = threading.Event()
+        self._asleep = False
+        self._started = False
+        self._closed = False
+        self.stuck = 0
+
+    # The caller's path ---------------------------------------------------------------------------------------------
+
+    def full(self) -> bool:
+        """Whether the queue is full, or the runner closed."""
+        return len(self._taken) >= self._limit or self._closed
+
+    def submit(self, job: Job) -> bool:
+        """Take a job; false if there is no room."""
+        if len(self._taken) >= self._limit or self._closed:
+            return False
+        job.runner = self
+        job.submitted = time.monotonic()
+        self._taken.add(job)
+        self._inbox.append(job)
+        if not self._started:
+            self._start(job)
+        elif self._asleep:
+            self._bell.set()
+        return True
+
+    def _start(self, job: Job) -> None:
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        try:
+            threading.Thread(target=self._conduct, name="shadowmig-conductor", daemon=True).start()
+        except BaseException:
+            self._started = False
+            self._taken.discard(job)
+            raise
+
+    # The conductor -------------------------------------------------------------------------------------------------
+
+    def _conduct(self) -> None:
+        busy = time.monotonic()
+        while not self._closed:
+            self._sort()
+            self._watch()
+            self.desk.watch()
+            now = time.monotonic()
+            if self._taken:
+                busy = now
+            if now - busy < LINGER:
+                time.sleep(TICK)
+                continue
+            self._bell.clear()
+            self._asleep = True
+            if not self._inbox and not self._closed:
+                self._bell.wait()
+            self._asleep = False
+            busy = time.monotonic()
+
+    def _sort(self) -> None:
+        """Move what came in into its lane, or to the workers."""
+        while self._inbox:
+            job = self._inbox.popleft()
+            if job.key is not None:
+                with self._lock:
+                    lane = self._lanes.get(job.key)
+                    if lane is not None:
+                        lane.append(job)
+                        continue
+                    self._lanes[job.key] = deque()
+            self._ready.put(job)
+        self._staff()
+
+    def _staff(self) -> None:
+        """Start workers if there is work for them."""
+        waiting = self._ready.qsize()
+        with self._lock:
+            idle = sum(worker.job is None for worker in self._workers)
+            room = min(self._most_workers, self._most_workers + self._most_stuck - self.stuck) - len(self._workers)
+            for _ in range(min(waiting - idle, room)):
+                worker = _Worker()
+                self._workers.append(worker)
+                threading.Thread(target=self._work, args=(worker,), name="shadowmig-worker", daemon=True).start()
+            helpless = not self._workers
+        if waiting and helpless:
+            self._drop_ready("stuck")
+
+    def _watch(self) -> None:
+        """Give up what is past its deadline."""
+        now = time.monotonic()
+        late = []
+        with self._lock:
+            for worker in [worker for worker in self._workers if now >= worker.until]:
+                worker.gone = True
+                self._workers.remove(worker)
+                self.stuck += 1
+                late.append(worker.job)
+        for job in late:
+            if job is not None:
+                if job.cancel is not None:
+                    job.cancel()
+                self._finished(job, LATE)
+
+    # Workers -------------------------------------------------------------------------------------------------------
+
+    def _work(self, worker: _Worker) -> None:
+        while not worker.gone:
+            job = self._ready.get()
+            if job is None:
+                return
+            now = time.monotonic()
+            if job.phase is Phase.CHECK and now - job.submitted > self._max_wait:
+                self._release(job)
+                job.drop("stale")
+                continue
+            with self._lock:
+                worker.job, worker.until = job, now + job.deadline
+            result = do(job)
+            with self._lock:
+                worker.job, worker.until = None, float("inf")
+                if worker.gone:
+                    self.stuck -= 1
+                    return
+            self._finished(job, result)
+
+    def _finished(self, job: Job, result: object) -> None:
+        self._release(job)
+        job.advance(result)
+        route(job)
+
+    def _release(self, job: Job) -> None:
+        """Let the next job of the lane go."""
+        if job.key is None or job.phase is not Phase.CHECK:
+            return
+        with self._lock:
+            lane = self._lanes.get(job.key)
+            if lane:
+                self._ready.put(lane.popleft())
+            else:
+                self._lanes.pop(job.key, None)
+
+    def again(self, job: Job) -> None:
+        """Take a job back to run both sides once more."""
+        self._ready.put(job)
+        self._staff()
+
+    def done(self, job: Job) -> None:
+        """Forget a job."""
+        self._taken.discard(job)
+
+    # The end -------------------------------------------------------------------------------------------------------
+
+    def pending(self) -> int:
+        """Number of jobs taken and not done."""
+        return len(self._taken)
+
+    def _drop_ready(self, reason: str) -> None:
+        while True:
+            try:
+                job = self._ready.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                self._release(job)
+                job.drop(reason)
+
+    def close(self) -> None:
+        """Stop the threads; what is not done is dropped and counted as ``closed``."""
+        self._closed = True
+        self._bell.set()
+        while self._inbox:
+            self._ready.put(self._inbox.popleft())
+        self._drop_ready("closed")
+        for _ in range(len(self._workers)):
+            self._ready.put(None)
+        for job in list(self._taken):
+            job.drop("closed")

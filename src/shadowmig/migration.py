@@ -1,0 +1,538 @@
+"""
+What a service holds: a `Migration`, and the decorators it makes.
+
+Nothing is started when one is built; threads are born at the first sampled call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from attrs import evolve, frozen
+
+from shadowmig.compare import structural
+from shadowmig.engine.breaker import Breaker
+from shadowmig.engine.desk import Desk
+from shadowmig.engine.experiment import Experiment
+from shadowmig.engine.guard import Guard
+from shadowmig.engine.handlers import Implementation, check_other, implementation
+from shadowmig.engine.options import ReadOptions, comparator, function, seconds, text, whole
+from shadowmig.engine.runner import Runner
+from shadowmig.engine.sampling import always, checked_sampler
+from shadowmig.engine.stages import as_stage
+from shadowmig.engine.tasks import Tasks
+from shadowmig.engine.threads import Threads
+from shadowmig.engine.wrap import wrap_async, wrap_sync
+from shadowmig.errors import ConfigError, HandlerError
+from shadowmig.findings import Tally, secrets
+from shadowmig.model import Batch, Call, Comparison, Finding, Side, Stage, Summary, Verdict
+from shadowmig.protocols import Comparator, Redactor, Sampler, Sink
+from shadowmig.sinks import Log
+from shadowmig.sinks._spool import Spool
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@frozen
+class Stats:
+    """
+    What a migration did so far in this process.
+
+    Attributes:
+        experiments: The counts of each experiment, by name.
+        pending: Calls taken and not yet judged.
+        stuck: Threads stuck in code past its deadline.
+        lost: Findings not tracked because there were too many.
+        dropped: Findings that sinks never got, by sink.
+        errors: Failures of sinks and of findings, by operation.
+    """
+
+    experiments: Mapping[str, Summary]
+    pending: int
+    stuck: int
+    lost: int
+    dropped: Mapping[str, int]
+    errors: Mapping[str, int]
+
+
+class Migration:
+    """
+    Groups the experiments of one migration, with their stage, sampling, runner and sinks.
+
+    Args:
+        name: Name of the migration, for findings.
+        sinks: Where findings go; by default `shadowmig.sinks.Log`.
+        sample: Which calls are compared; by default all.
+        stage: A `Stage` or its name; by default ``SHADOW``.
+        runner: How the checked side is run; by default `Threads`, and `Tasks` for async handlers whose other side is
+            async too.
+        redact: Takes secrets out of values before they reach findings; by default `shadowmig.findings.secrets`.
+        label: The candidate's build, shown with findings.
+        budget: Share of one core that judging may use, above 0 to 1.
+        publish_every: Seconds (or a timedelta) between two rounds of publishing to the sinks.
+        exit_timeout: Seconds (or a timedelta) that the end of the process may wait for calls under way.
+        max_findings: Findings kept in memory; more are counted as lost.
+        max_examples: Examples kept of each finding.
+        on_comparison: Called off the caller's path with every `Comparison`, as it is: not redacted.
+
+    Raises:
+        ConfigError: An option is wrong; the message names it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sinks: Iterable[Sink] | None = None,
+        sample: Sampler = always,
+        stage: Stage | str = Stage.SHADOW,
+        runner: Runner | None = None,
+        redact: Redactor = secrets,
+        label: str = "",
+        budget: float = 0.05,
+        publish_every: float | timedelta = 1.0,
+        exit_timeout: float | timedelta = 2.0,
+        max_findings: int = 1000,
+        max_examples: int = 3,
+        on_comparison: Callable[[Comparison], object] | None = None,
+    ) -> None:
+        self.name = text(name, "name")
+        self.label = str(label)
+        self._stage = as_stage(stage)
+        self._sample = checked_sampler(sample)
+        self._redact = function(redact, "redact", "Use a function (value, *, path) that returns a value.")
+        self._on_comparison = function(on_comparison, "on_comparison", "Use a function of a Comparison.")
+        self._sinks = _checked_sinks(sinks)
+        self._exit_timeout = seconds(exit_timeout, "exit_timeout")
+        self._max_findings = whole(max_findings, "max_findings")
+        self._max_examples = whole(max_examples, "max_examples", least=0)
+        self._experiments: dict[str, Experiment] = {}
+        self._desk = Desk(
+            budget=_checked_budget(budget),
+            interval=seconds(publish_every, "publish_every"),
+            publish=self._publish,
+        )
+        self._runner = runner
+        self._runners: list[Runner] = []
+        if runner is not None:
+            self._bind(runner)
+        self._closed = False
+        self._start_over()
+        _open_migrations.add(self)
+
+    def _start_over(self) -> None:
+        """Begin with empty counts, as in a new process."""
+        self._source = f"{os.getpid():x}-{os.urandom(6).hex()}"
+        self._guard = Guard(self.name)
+        self._tally = Tally(
+            self.name,
+            label=self.label,
+            max_findings=self._max_findings,
+            max_examples=self._max_examples,
+            redact=self._redact,
+            explain=_explain,
+            on_error=self._guard.count,
+        )
+        self._spools = [Spool(sink, name=_sink_name(sink)) for sink in self._sinks]
+        self._published: dict[str, Summary] = {}
+        self._publishing = threading.Lock()
+
+    def _after_fork(self) -> None:
+        self._start_over()
+        self._desk.reset()
+        for runner in self._runners:
+            runner.reset()
+        for experiment in self._experiments.values():
+            experiment.reset()
+
+    def _bind(self, runner: Runner) -> Runner:
+        runner.bind(self._desk)
+        self._runners.append(runner)
+        return runner
+
+    # Decorating ----------------------------------------------------------------------------------------------------
+
+    @overload
+    def read(
+        self,
+        handler: F,
+        /,
+        *,
+        candidate: Callable[..., Any] | None = None,
+        control: Callable[..., Any] | None = None,
+        name: str | None = None,
+        compare: Comparator | None = None,
+        version: Callable[[Any], Any] | None = None,
+        confirm: bool = True,
+        sample: Sampler | None = None,
+        key: Callable[[Call], Hashable] | None = None,
+        extract: Callable[[Any], Any] | None = None,
+        errors: str | Comparator = "type",
+        deadline: float | timedelta = 1.0,
+        judging: float | timedelta = 10.0,
+        stage: Stage | str | None = None,
+        breaker: Breaker | None = None,
+        snapshot_limit: int = 1 << 20,
+    ) -> F: ...
+
+    @overload
+    def read(
+        self,
+        *,
+        candidate: Callable[..., Any] | None = None,
+        control: Callable[..., Any] | None = None,
+        name: str | None = None,
+        compare: Comparator | None = None,
+        version: Callable[[Any], Any] | None = None,
+        confirm: bool = True,
+        sample: Sampler | None = None,
+        key: Callable[[Call], Hashable] | None = None,
+        extract: Callable[[Any], Any] | None = None,
+        errors: str | Comparator = "type",
+        deadline: float | timedelta = 1.0,
+        judging: float | timedelta = 10.0,
+        stage: Stage | str | None = None,
+        breaker: Breaker | None = None,
+        snapshot_limit: int = 1 << 20,
+    ) -> Callable[[F], F]: ...
+
+    def read(
+        self,
+        handler: Callable[..., Any] | None = None,
+        /,
+        *,
+        candidate: Callable[..., Any] | None = None,
+        control: Callable[..., Any] | None = None,
+        name: str | None = None,
+        compare: Comparator | None = None,
+        version: Callable[[Any], Any] | None = None,
+        confirm: bool = True,
+        sample: Sampler | None = None,
+        key: Callable[[Call], Hashable] | None = None,
+        extract: Callable[[Any], Any] | None = None,
+        errors: str | Comparator = "type",
+        deadline: float | timedelta = 1.0,
+        judging: float | timedelta = 10.0,
+        stage: Stage | str | None = None,
+        breaker: Breaker | None = None,
+        snapshot_limit: int = 1 << 20,
+    ) -> Any:
+        """
+        Compare a handler that only reads with another implementation of it.
+
+        The decorated function may be either side: name the other one. Callers get the answer of the side that the
+        stage serves, and never notice the other. Works as a decorator, ``@migration.read(candidate=...)``, and as a
+        plain call, ``get = migration.read(get, candidate=...)``.
+
+        Args:
+            handler: The function to wrap, for the plain call.
+            candidate: The new implementation; the handler is then the control.
+            control: The old implementation; the handler is then the candidate.
+            name: Name of the experiment; by default the handler's qualified name.
+            compare: The comparator; by default `structural` without rules.
+            version: Takes the version out of a value. Answers with different versions are ``RACED``, not compared.
+            confirm: Whether both sides are run once more before a difference counts as a mismatch.
+            sample: Which calls are compared; by default the migration's.
+            key: Gives a call's entity. Calls of one entity are checked one after the other, in their order.
+            extract: Turns an answer into the plain data to compare; runs on the caller's path.
+            errors: When two exceptions are alike: ``"type"``, ``"message"`` (type and message), ``"any"``, or a
+                comparator of two `Raised`.
+            deadline: Seconds (or a timedelta) the checked side may take; past that is a ``deadline`` difference.
+            judging: Seconds (or a timedelta) judging one call may take; past that the verdict is ``BROKEN``.
+            stage: A stage of its own; by default the migration's.
+            breaker: When shadowing pauses by itself; see `Breaker`.
+            snapshot_limit: Largest copy of an answer or an argument, in bytes; larger ones are skipped and counted.
+
+        Returns:
+            The handler, wrapped: same name, signature and type.
+
+        Raises:
+            ConfigError: An option is wrong.
+            HandlerError: The handler or the other side cannot be used: a generator, a class, other parameters.
+        """
+        other_side, other = _the_other(candidate, control)
+        options = ReadOptions(
+            compare=comparator(structural() if compare is None else compare),
+            sample=self._sample if sample is None else checked_sampler(sample),
+            version=function(version, "version", "Use a function of the answer."),
+            confirm=bool(confirm),
+            key=function(key, "key", "Use a function of the call."),
+            extract=function(extract, "extract", "Use a function of the answer."),
+            errors=errors,
+            deadline=seconds(deadline, "deadline"),
+            judging=seconds(judging, "judging"),
+            stage=None if stage is None else as_stage(stage),
+            breaker=_checked_breaker(breaker),
+            snapshot_limit=whole(snapshot_limit, "snapshot_limit"),
+        )
+
+        def decorate(function: Any) -> Any:
+            return self._decorate(function, other_side, other, options, name)
+
+        return decorate if handler is None else decorate(handler)
+
+    def _decorate(self, handler: Any, other_side: Side, other: Any, options: ReadOptions, name: str | None) -> Any:
+        if isinstance(handler, classmethod | staticmethod):
+            return type(handler)(self._decorate(handler.__func__, other_side, other, options, name))
+        if isinstance(handler, type):
+            raise HandlerError(
+                f"The handler is a class ({handler.__qualname__}).",
+                remedy="Decorate its method.",
+                field="handler",
+                value=handler,
+            )
+        ours, theirs = implementation(handler, "handler"), implementation(other, other_side.value)
+        check_other(ours, theirs, other_side.value)
+        experiment = Experiment(
+            self._free_name(name or ours.name),
+            {other_side.other: ours, other_side: theirs},
+            ours,
+            options,
+            self._runner_for(ours, theirs),
+            self._record,
+            lambda: self._source,
+        )
+        wrap = wrap_async if ours.is_async else wrap_sync
+        wrapper, switch = wrap(handler, experiment.begin)
+        self._experiments[experiment.name] = experiment
+        experiment.follow(self._stage)
+        experiment.connect(switch)
+        return wrapper
+
+    def _free_name(self, name: str) -> str:
+        if name in self._experiments:
+            raise ConfigError(
+                f"There is an experiment {name!r} already.", remedy="Pass another name=.", field="name", value=name
+            )
+        return name
+
+    def _runner_for(self, ours: Implementation, theirs: Implementation) -> Runner:
+        wanted: type[Tasks] | type[Threads] = Tasks if ours.is_async and theirs.is_async else Threads
+        if self._runner is not None:
+            if isinstance(self._runner, Tasks) and wanted is Threads:
+                raise ConfigError(
+                    "runner is Tasks, which runs coroutines, and a side is not async.",
+                    remedy="Leave runner out, or use Threads.",
+                    field="runner",
+                    value=self._runner,
+                )
+            return self._runner
+        for runner in self._runners:
+            if isinstance(runner, wanted):
+                return runner
+        return self._bind(wanted())
+
+    # Stages --------------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of all experiments that have none of their own; set it at any time, to a `Stage` or its name."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage | str) -> None:
+        self._stage = as_stage(stage)
+        for experiment in self._experiments.values():
+            experiment.follow(self._stage)
+
+    @property
+    def experiments(self) -> Mapping[str, Experiment]:
+        """The experiments by name; ``migration.experiments["get_comment"].stage = "live"`` sets one's own stage."""
+        return MappingProxyType(self._experiments)
+
+    # Findings ------------------------------------------------------------------------------------------------------
+
+    def _record(self, experiment: Experiment, comparison: Comparison) -> None:
+        try:
+            if comparison.differences:
+                self._tally.record(evolve(comparison, verdict=Verdict.MISMATCH))
+        except BaseException as error:
+            self._guard.count("tally", error)
+        if self._on_comparison is not None:
+            try:
+                self._on_comparison(comparison)
+            except BaseException as error:
+                self._guard.count("on_comparison", error)
+
+    def _publish(self) -> None:
+        with self._publishing:
+            summaries = {name: experiment.summary() for name, experiment in list(self._experiments.items())}
+            changed = tuple(s for name, s in summaries.items() if s.calls and self._published.get(name) != s)
+            findings = self._tally.changed()
+            self._published = summaries
+        if changed or findings:
+            batch = Batch(self._source, self.name, self.label, datetime.now(UTC), findings, changed, self._tally.lost)
+            for spool in self._spools:
+                spool.offer(batch)
+        for spool in self._spools:
+            spool.deliver()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of this process so far, the most frequent first."""
+        return self._tally.findings()
+
+    def stats(self) -> Stats:
+        """The counts of this process so far."""
+        return Stats(
+            experiments={name: experiment.summary() for name, experiment in list(self._experiments.items())},
+            pending=sum(runner.pending() for runner in self._runners),
+            stuck=self._desk.stuck + sum(getattr(runner, "stuck", 0) for runner in self._runners),
+            lost=self._tally.lost,
+            dropped={spool.name: spool.dropped for spool in self._spools},
+            errors=self._guard.counts,
+        )
+
+    # The end -------------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float | timedelta = 5.0) -> bool:
+        """
+        Wait until all calls so far are judged and the findings have been given to the sinks.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait at most.
+
+        Returns:
+            Whether all was done in time. On the thread of an event loop use `aflush`: the loop must run for it.
+        """
+        until = time.monotonic() + seconds(timeout, "timeout")
+        while any(runner.pending() for runner in self._runners):
+            if time.monotonic() >= until:
+                return False
+            self._desk.watch()
+            time.sleep(0.002)
+        return self._desk.flush(until)
+
+    async def aflush(self, timeout: float | timedelta = 5.0) -> bool:
+        """Do what `flush` does while the event loop goes on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.flush, timeout)
+
+    def close(self, timeout: float | timedelta = 5.0) -> bool:
+        """
+        Flush, then stop comparing. Handlers go on serving as their stage says.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait at most; what is not judged by then is dropped and counted.
+
+        Returns:
+            Whether all was done in time. A second call does nothing.
+        """
+        limit = seconds(timeout, "timeout")
+        if self._closed:
+            return True
+        self._closed = True
+        _open_migrations.discard(self)
+        for experiment in self._experiments.values():
+            experiment.close()
+        done = self.flush(limit)
+        for runner in self._runners:
+            runner.close()
+        self._desk.close()
+        for sink in self._sinks:
+            self._close_sink(sink)
+        return done
+
+    def _close_sink(self, sink: Sink) -> None:
+        close = getattr(sink, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception as error:
+                self._guard.count("sink", error)
+
+    async def aclose(self, timeout: float | timedelta = 5.0) -> bool:
+        """Do what `close` does while the event loop goes on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.close, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"Migration({self.name!r}, stage={self._stage.name}, experiments={sorted(self._experiments)})"
+
+
+_open_migrations: weakref.WeakSet[Migration] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for migration in list(_open_migrations):
+        migration._after_fork()
+
+
+def _at_exit() -> None:
+    for migration in list(_open_migrations):
+        migration.close(migration._exit_timeout)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)
+
+
+def _explain(control: Any, candidate: Any) -> str:
+    from shadowmig.compare import explain
+
+    return explain(control, candidate)
+
+
+def _the_other(candidate: Any, control: Any) -> tuple[Side, Any]:
+    if (candidate is None) == (control is None):
+        raise ConfigError(
+            "read needs one of candidate and control.",
+            remedy="Pass candidate= to decorate the old implementation, or control= to decorate the new one.",
+            field="candidate",
+            value=candidate,
+        )
+    return (Side.CANDIDATE, candidate) if control is None else (Side.CONTROL, control)
+
+
+def _checked_budget(budget: object) -> float:
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+        raise ConfigError(
+            f"budget is {budget!r}.", remedy="Use a share of one core, above 0 to 1.", field="budget", value=budget
+        )
+    return float(budget)
+
+
+def _checked_breaker(breaker: object) -> Breaker:
+    if breaker is None:
+        return Breaker()
+    if isinstance(breaker, Breaker):
+        return breaker
+    raise ConfigError(f"breaker is {breaker!r}.", remedy="Use Breaker(...).", field="breaker", value=breaker)
+
+
+def _checked_sinks(sinks: object) -> list[Sink]:
+    if sinks is None:
+        return [Log()]
+    remedy = "Use a list of sinks: shadowmig.sinks.Log(), JsonLines(path), Memory(), or functions of a Batch."
+    if isinstance(sinks, str | bytes) or not isinstance(sinks, Iterable):
+        raise ConfigError(f"sinks is {sinks!r}.", remedy=remedy, field="sinks", value=sinks)
+    return [function(sink, "sinks", remedy) for sink in sinks]
+
+
+def _sink_name(sink: Sink) -> str:
+    return getattr(sink, "__qualname__", None) or type(sink).__qualname__
