@@ -1,0 +1,56 @@
+"""How the documentation is built: ``tests/run docs``."""
+
+import re
+from importlib.metadata import version as installed_version
+
+from sphinx.application import Sphinx
+
+project = "shadowmig"
+author = "The shadowmig developers"
+copyright = author  # noqa: A001 - Sphinx reads the setting under this name
+release = version = installed_version("shadowmig")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = "shadowmig"
+
+# What our docstrings put into single backticks is a name or a value, and often one that no page defines.
+default_role = "code"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+nitpicky = True
+# There is no network while the documentation is built, so what others define cannot be linked.
+nitpick_ignore_regex = [
+    ("py:.*", r"(attr|collections|contextvars|datetime|enum|pathlib|re|subprocess|types|typing)\..*"),
+    ("py:.*", r"(Any|Callable|Iterable|Iterator|Mapping|Path|Self|Sequence|TracebackType|datetime|timedelta)"),
+]
+
+PATTERN = re.compile(r"[\w/-]*\*")
+"""A list of pages in the index: whichever are in a folder, or begin with a word."""
+
+
+def leave_out_empty(app: Sphinx, page: str, source: list[str]) -> None:
+    """Take lists of pages out of the index that no page has joined yet; Sphinx has no setting that allows them."""
+    if page == "index":
+        lines = source[0].splitlines(keepends=True)
+        source[0] = "".join(line for line in lines if not PATTERN.fullmatch(line.strip()) or _matches(app, line))
+
+
+def _matches(app: Sphinx, line: str) -> bool:
+    return any(app.srcdir.glob(f"{line.strip()}.md"))
+
+
+def setup(app: Sphinx) -> None:
+    """Register what Sphinx calls while it builds."""
+    app.connect("source-read", leave_out_empty)
