@@ -11,21 +11,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from attrs import evolve, frozen
 
-from shadowmig.compare import structural
-from shadowmig.engine.breaker import Breaker
 from shadowmig.engine.desk import Desk
 from shadowmig.engine.experiment import Experiment
 from shadowmig.engine.guard import Guard
 from shadowmig.engine.handlers import Implementation, check_other, implementation
-from shadowmig.engine.options import ReadOptions, comparator, function, seconds, text, whole
-from shadowmig.engine.runner import Runner
+from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds, text, whole
+from shadowmig.engine.runner import Inline, Runner
 from shadowmig.engine.sampling import always, checked_sampler
 from shadowmig.engine.stages import as_stage
 from shadowmig.engine.tasks import Tasks
@@ -33,9 +32,9 @@ from shadowmig.engine.threads import Threads
 from shadowmig.engine.wrap import wrap_async, wrap_sync
 from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.findings import Tally, secrets
-from shadowmig.model import Batch, Call, Comparison, Finding, Side, Stage, Summary, Verdict
-from shadowmig.protocols import Comparator, Redactor, Sampler, Sink
-from shadowmig.sinks import Log
+from shadowmig.model import Batch, Comparison, Finding, Side, Stage, Summary, Verdict
+from shadowmig.protocols import Redactor, Sampler, Sink
+from shadowmig.sinks.log import Log
 from shadowmig.sinks._spool import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -124,9 +123,13 @@ class Migration:
         self._runners: list[Runner] = []
         if runner is not None:
             self._bind(runner)
+        self._inline: Inline | None = None
+        self._watchers: list[list[Comparison]] = []
         self._closed = False
         self._start_over()
         _open_migrations.add(self)
+        for tell in births:
+            tell(self)
 
     def _start_over(self) -> None:
         """Begin with empty counts, as in a new process."""
@@ -141,7 +144,7 @@ class Migration:
             explain=_explain,
             on_error=self._guard.count,
         )
-        self._spools = [Spool(sink, name=_sink_name(sink)) for sink in self._sinks]
+        self._spools = [Spool(sink, name=_sink_name(sink), on_error=self._guard.count) for sink in self._sinks]
         self._published: dict[str, Summary] = {}
         self._publishing = threading.Lock()
 
@@ -161,70 +164,12 @@ class Migration:
     # Decorating ----------------------------------------------------------------------------------------------------
 
     @overload
-    def read(
-        self,
-        handler: F,
-        /,
-        *,
-        candidate: Callable[..., Any] | None = None,
-        control: Callable[..., Any] | None = None,
-        name: str | None = None,
-        compare: Comparator | None = None,
-        version: Callable[[Any], Any] | None = None,
-        confirm: bool = True,
-        sample: Sampler | None = None,
-        key: Callable[[Call], Hashable] | None = None,
-        extract: Callable[[Any], Any] | None = None,
-        errors: str | Comparator = "type",
-        deadline: float | timedelta = 1.0,
-        judging: float | timedelta = 10.0,
-        stage: Stage | str | None = None,
-        breaker: Breaker | None = None,
-        snapshot_limit: int = 1 << 20,
-    ) -> F: ...
+    def read(self, handler: F, /, **options: Unpack[ReadArguments]) -> F: ...
 
     @overload
-    def read(
-        self,
-        *,
-        candidate: Callable[..., Any] | None = None,
-        control: Callable[..., Any] | None = None,
-        name: str | None = None,
-        compare: Comparator | None = None,
-        version: Callable[[Any], Any] | None = None,
-        confirm: bool = True,
-        sample: Sampler | None = None,
-        key: Callable[[Call], Hashable] | None = None,
-        extract: Callable[[Any], Any] | None = None,
-        errors: str | Comparator = "type",
-        deadline: float | timedelta = 1.0,
-        judging: float | timedelta = 10.0,
-        stage: Stage | str | None = None,
-        breaker: Breaker | None = None,
-        snapshot_limit: int = 1 << 20,
-    ) -> Callable[[F], F]: ...
+    def read(self, handler: None = None, /, **options: Unpack[ReadArguments]) -> Callable[[F], F]: ...
 
-    def read(
-        self,
-        handler: Callable[..., Any] | None = None,
-        /,
-        *,
-        candidate: Callable[..., Any] | None = None,
-        control: Callable[..., Any] | None = None,
-        name: str | None = None,
-        compare: Comparator | None = None,
-        version: Callable[[Any], Any] | None = None,
-        confirm: bool = True,
-        sample: Sampler | None = None,
-        key: Callable[[Call], Hashable] | None = None,
-        extract: Callable[[Any], Any] | None = None,
-        errors: str | Comparator = "type",
-        deadline: float | timedelta = 1.0,
-        judging: float | timedelta = 10.0,
-        stage: Stage | str | None = None,
-        breaker: Breaker | None = None,
-        snapshot_limit: int = 1 << 20,
-    ) -> Any:
+    def read(self, handler: Any = None, /, **options: Unpack[ReadArguments]) -> Any:
         """
         Compare a handler that only reads with another implementation of it.
 
@@ -258,24 +203,12 @@ class Migration:
             ConfigError: An option is wrong.
             HandlerError: The handler or the other side cannot be used: a generator, a class, other parameters.
         """
-        other_side, other = _the_other(candidate, control)
-        options = ReadOptions(
-            compare=comparator(structural() if compare is None else compare),
-            sample=self._sample if sample is None else checked_sampler(sample),
-            version=function(version, "version", "Use a function of the answer."),
-            confirm=bool(confirm),
-            key=function(key, "key", "Use a function of the call."),
-            extract=function(extract, "extract", "Use a function of the answer."),
-            errors=errors,
-            deadline=seconds(deadline, "deadline"),
-            judging=seconds(judging, "judging"),
-            stage=None if stage is None else as_stage(stage),
-            breaker=_checked_breaker(breaker),
-            snapshot_limit=whole(snapshot_limit, "snapshot_limit"),
-        )
+        name = options.pop("name", None)
+        other_side, other = _the_other(options.pop("candidate", None), options.pop("control", None))
+        checked = read_options(options, sample=self._sample)
 
         def decorate(function: Any) -> Any:
-            return self._decorate(function, other_side, other, options, name)
+            return self._decorate(function, other_side, other, checked, name)
 
         return decorate if handler is None else decorate(handler)
 
@@ -304,6 +237,7 @@ class Migration:
         wrapper, switch = wrap(handler, experiment.begin)
         self._experiments[experiment.name] = experiment
         experiment.follow(self._stage)
+        experiment.divert(self._inline)
         experiment.connect(switch)
         return wrapper
 
@@ -313,6 +247,34 @@ class Migration:
                 f"There is an experiment {name!r} already.", remedy="Pass another name=.", field="name", value=name
             )
         return name
+
+    @contextmanager
+    def inline(self, seen: list[Comparison] | None = None) -> Iterator[list[Comparison]]:
+        """
+        Judge every call before it returns, for as long as the ``with`` block lasts: for tests.
+
+        Sampling and runner are set aside; stages, comparators and sinks stay. May be nested.
+
+        Args:
+            seen: The list to add comparisons to; by default a new one.
+
+        Returns:
+            The list, to which every comparison made meanwhile is added.
+        """
+        seen = [] if seen is None else seen
+        before, runner = self._inline, Inline()
+        runner.bind(self._desk)
+        self._inline = runner
+        self._watchers.append(seen)
+        for experiment in self._experiments.values():
+            experiment.divert(runner)
+        try:
+            yield seen
+        finally:
+            self._inline = before
+            self._watchers = [watcher for watcher in self._watchers if watcher is not seen]
+            for experiment in self._experiments.values():
+                experiment.divert(before)
 
     def _runner_for(self, ours: Implementation, theirs: Implementation) -> Runner:
         wanted: type[Tasks] | type[Threads] = Tasks if ours.is_async and theirs.is_async else Threads
@@ -356,6 +318,8 @@ class Migration:
                 self._tally.record(evolve(comparison, verdict=Verdict.MISMATCH))
         except BaseException as error:
             self._guard.count("tally", error)
+        for seen in self._watchers:
+            seen.append(comparison)
         if self._on_comparison is not None:
             try:
                 self._on_comparison(comparison)
@@ -373,7 +337,7 @@ class Migration:
             for spool in self._spools:
                 spool.offer(batch)
         for spool in self._spools:
-            spool.deliver()
+            spool.deliver(ignore_delay=self._closed)
 
     def findings(self) -> tuple[Finding, ...]:
         """The findings of this process so far, the most frequent first."""
@@ -477,6 +441,14 @@ class Migration:
 
 _open_migrations: weakref.WeakSet[Migration] = weakref.WeakSet()
 
+births: list[Callable[[Migration], None]] = []
+"""Told about each new migration; for the pytest plugin."""
+
+
+def open_migrations() -> list[Migration]:
+    """The migrations of this process that are not closed."""
+    return list(_open_migrations)
+
 
 def _after_fork() -> None:
     for migration in list(_open_migrations):
@@ -515,14 +487,6 @@ def _checked_budget(budget: object) -> float:
             f"budget is {budget!r}.", remedy="Use a share of one core, above 0 to 1.", field="budget", value=budget
         )
     return float(budget)
-
-
-def _checked_breaker(breaker: object) -> Breaker:
-    if breaker is None:
-        return Breaker()
-    if isinstance(breaker, Breaker):
-        return breaker
-    raise ConfigError(f"breaker is {breaker!r}.", remedy="Use Breaker(...).", field="breaker", value=breaker)
 
 
 def _checked_sinks(sinks: object) -> list[Sink]:

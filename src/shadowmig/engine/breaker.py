@@ -48,8 +48,13 @@ class BreakerState:
         self._strikes = 0.0
         self._pause = policy.pause
         self._until = 0.0
+        self._slow = False
         self.state = CLOSED
         self.opened = 0
+
+    def hushed(self, now: float) -> bool:
+        """Whether our own operations were too slow of late, so that not even the sampler is to be asked."""
+        return self._slow and now < self._until
 
     def allow(self, now: float) -> bool:
         """Whether a call may be checked at this time; when a pause is over, one caller gets a yes as the probe."""
@@ -89,6 +94,7 @@ class BreakerState:
             if self._strikes < 3 or self.state is OPEN:
                 return False
             self._open(now)
+            self._slow = True
             return True
 
     def _open(self, now: float) -> None:
@@ -97,8 +103,10 @@ class BreakerState:
         self._until = now + self._pause
         self._recent.clear()
         self._strikes = 0.0
+        self._slow = False
 
     def _close(self) -> None:
         self.state = CLOSED
+        self._slow = False
         self._pause = self._policy.pause
         self._recent.clear()

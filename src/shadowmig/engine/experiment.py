@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable
-from contextvars import copy_context
 from datetime import UTC, datetime
-from time import perf_counter, time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -25,7 +24,7 @@ from shadowmig.engine.job import Job, Outcome, Phase
 from shadowmig.engine.judge import Judge
 from shadowmig.engine.options import ReadOptions
 from shadowmig.engine.sampling import split
-from shadowmig.engine.snapshot import Arguments, freeze, freeze_arguments
+from shadowmig.engine.snapshot import all_atoms, freeze, freeze_arguments
 from shadowmig.engine.stages import TABLE, as_stage
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import Call, Comparison, RuleUse, Side, Stage, Summary, Verdict
@@ -63,10 +62,10 @@ class Experiment:
         self.parameters = handler.parameters
         self.is_async = handler.is_async
         self._options = options
-        self._runner = runner
+        self._runner = self._own_runner = runner
         self._publish = publish
         self._get_source = get_source
-        self._kept = 1 if handler.own else 0
+        self._own = 1 if handler.own else 0
         own = bool(handler.own)
         self._is_async = {side: item.is_async for side, item in sides.items()}
         self._call = {side: item.adapted(own) for side, item in sides.items()}
@@ -109,6 +108,12 @@ class Experiment:
         self._switch = switch
         self._apply()
 
+    def divert(self, runner: Runner | None) -> None:
+        """Compare every call with this runner, or, with ``None``, go back to the experiment's own ways."""
+        self._runner = runner or self._own_runner
+        self._rate, self._decide = (1.0, None) if runner else split(self._options.sample)
+        self._apply()
+
     def close(self) -> None:
         """Compare no more; the handler goes on serving as its stage says."""
         self._closed = True
@@ -142,6 +147,9 @@ class Experiment:
             row = self._row
             if row.checked is None or CHECKED_SIDE.get() is not None:
                 return None
+            if self._breaker.hushed(entered):
+                self._skip("overhead")
+                return None
             key: Hashable = None
             number = next(self._numbers)
             if self._decide is not None or self._options.key is not None:
@@ -166,8 +174,15 @@ class Experiment:
                 self._skip("shed")
                 return None
             operation = "snapshot"
-            arguments = freeze_arguments(args, kwargs, kept=self._kept, limit=self._options.snapshot_limit)
-            return Job(self, row, self._serve[row.served], arguments, copy_context(), number, time(), key, entered)
+            job = Job(self, row, self._serve[row.served], args, kwargs, number, entered)
+            limit = self._options.snapshot_limit
+            if not all_atoms(args[self._own :], kwargs, limit):
+                # Frozen before the handler runs, which may change its arguments.
+                job.arguments = freeze_arguments(args, kwargs, own=self._own, limit=limit)
+                job.args, job.kwargs = (), {}
+                job.started = perf_counter()
+            job.key = key
+            return job
         except SnapshotTooLarge:
             self._skip("too_large")
             return None
@@ -249,7 +264,7 @@ class Experiment:
 
     def _thaw(self, job: Job) -> tuple[tuple[Any, ...], dict[str, Any]] | Outcome:
         try:
-            return job.arguments.thaw()
+            return job.thaw()
         except BaseException as error:
             self.guard.count("thaw", error)
             outcome = Outcome(0.0)

@@ -8,17 +8,16 @@ that ran past its deadline can be abandoned in the middle: whatever it returns l
 from __future__ import annotations
 
 import enum
-from contextvars import Context
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import copy_context
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Side, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
-
     from shadowmig.engine.experiment import Experiment
     from shadowmig.engine.runner import Runner
     from shadowmig.engine.snapshot import Arguments
@@ -95,64 +94,54 @@ LATE = object()
 
 
 class Job:
-    """A sampled call. Built on the caller's path, so it holds little and computes nothing."""
+    """
+    A sampled call. Built on the caller's path, so it holds little and computes nothing.
 
-    __slots__ = (
-        "again",
-        "arguments",
-        "at",
-        "cancel",
-        "checked",
-        "context",
-        "entered",
-        "experiment",
-        "first",
-        "inline",
-        "key",
-        "loop",
-        "number",
-        "phase",
-        "row",
-        "run",
-        "runner",
-        "served",
-        "settle",
-        "started",
-        "submitted",
-    )
+    No ``__slots__``: class-level defaults spare the caller a dozen assignments.
+    """
+
+    phase = Phase.CHECK
+    served: Outcome | None = None
+    """What the served side did."""
+    checked: Outcome | None = None
+    """What the checked side did."""
+    first: Comparison | None = None
+    """The judgement of the first run, while both sides run again."""
+    again: tuple[Outcome, Outcome] | None = None
+    """What control and candidate did in the second run."""
+    arguments: Arguments | None = None
+    """The frozen arguments; ``None`` if no argument can change."""
+    key: Hashable = None
+    loop: Any = None
+    """The event loop of an async handler."""
+    runner: Runner
+    inline = False
+    """Whether all is done on the caller's path (in tests)."""
+    settle: Callable[[], Awaitable[None]] | None = None
+    """For `Inline` and an async handler: what is left to do before the call returns."""
+    cancel: Callable[[], object] | None = None
+    """Tells a step that is given up, as far as it can be told."""
+    submitted = 0.0
 
     def __init__(
         self,
         experiment: Experiment,
         row: Row,
         run: Callable[..., Any],
-        arguments: Arguments,
-        context: Context,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         number: int,
-        at: float,
-        key: Hashable,
         entered: float,
     ) -> None:
         self.experiment = experiment
         self.row = row
         self.run = run
-        self.arguments = arguments
-        self.context = context
+        self.args = args
+        self.kwargs = kwargs
         self.number = number
-        self.at = at
-        self.key = key
         self.entered = entered
-        self.phase = Phase.CHECK
-        self.served: Outcome | None = None
-        self.checked: Outcome | None = None
-        self.first: Comparison | None = None
-        self.again: tuple[Outcome, Outcome] | None = None
-        self.loop: Any = None
-        self.cancel: Callable[[], object] | None = None
-        self.runner: Runner
-        self.inline = False
-        self.settle: Callable[[], Awaitable[None]] | None = None
-        self.submitted = 0.0
+        self.context = copy_context()
+        self.at = time()
         self.started = perf_counter()
 
     # Caller's path -------------------------------------------------------------------------------------------------
@@ -233,13 +222,17 @@ class Job:
             self.phase = Phase.DONE
             self.experiment.finish(self, result)
 
+    def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Give arguments for one side to work with: a copy of all that can change."""
+        return (self.args, dict(self.kwargs)) if self.arguments is None else self.arguments.thaw()
+
     def side(self, side: Side) -> Outcome | None:
         """The first outcome of a side."""
         return self.served if side is self.row.served else self.checked
 
     def call(self, result: Any = MISSING) -> Call:
         """Build the call as people see it, from a fresh copy of its arguments."""
-        args, kwargs = self.arguments.thaw()
+        args, kwargs = self.thaw()
         experiment = self.experiment
         return Call(
             id=f"{experiment.source}-{self.number:x}",

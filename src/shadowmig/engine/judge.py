@@ -8,44 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from shadowmig.engine.counts import Counts
 from shadowmig.engine.guard import Guard
 from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.options import ReadOptions
-from shadowmig.errors import CompareError, ConfigError
+from shadowmig.errors import CompareError
 from shadowmig.model import Comparison, Difference, Differences, Observation, Raised, Side, Verdict
 from shadowmig.protocols import Comparator
 
 MOST_DIFFERENCES: Final = 1000
 """Differences taken from a comparator in one call; more are cut."""
 
-Errors: TypeAlias = str | Comparator
 
-
-def compare_errors(rule: Errors) -> Comparator:
+def compare_errors(rule: str | Comparator) -> Comparator:
     """
     Build the comparator for two exceptions.
 
     Args:
         rule: ``"type"`` (same qualified class), ``"message"`` (same class and text), ``"any"`` (both raised, whatever
             it was), or a comparator of two `Raised`.
-
-    Raises:
-        ConfigError: It is none of these.
     """
     if callable(rule):
         return rule
-    if rule == "type":
-        return _by(lambda raised: raised.type)
-    if rule == "message":
-        return _by(lambda raised: (raised.type, raised.message))
-    if rule == "any":
-        return _by(lambda raised: True)
-    raise ConfigError(
-        f"errors is {rule!r}.", remedy="Use 'type', 'message', 'any' or a comparator.", field="errors", value=rule
-    )
+    return _by(_ALIKE[rule])
 
 
 def _by(what: Callable[[Raised], object]) -> Comparator:
@@ -55,6 +42,13 @@ def _by(what: Callable[[Raised], object]) -> Comparator:
         return (Difference("$", "raised", control, candidate),)
 
     return compare
+
+
+_ALIKE: Final[dict[str, Callable[[Raised], object]]] = {
+    "type": lambda raised: raised.type,
+    "message": lambda raised: (raised.type, raised.message),
+    "any": lambda raised: True,
+}
 
 
 def differ(control: Observation, candidate: Observation, compare: Comparator, errors: Comparator) -> Differences:

@@ -5,14 +5,40 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, Literal, TypedDict
 
 from attrs import frozen
 
 from shadowmig.engine.breaker import Breaker
+from shadowmig.engine.sampling import checked_sampler
+from shadowmig.engine.stages import as_stage
 from shadowmig.errors import ConfigError
 from shadowmig.model import Call, Stage
 from shadowmig.protocols import Comparator, Sampler
+
+
+ERROR_RULES: Final = ("type", "message", "any")
+"""When two exceptions are alike, by name."""
+
+
+class ReadArguments(TypedDict, total=False):
+    """What ``Migration.read`` takes by name; it documents each."""
+
+    candidate: Callable[..., Any]
+    control: Callable[..., Any]
+    name: str
+    compare: Comparator
+    version: Callable[[Any], Any]
+    confirm: bool
+    sample: Sampler
+    key: Callable[[Call], Hashable]
+    extract: Callable[[Any], Any]
+    errors: Literal["type", "message", "any"] | Comparator
+    deadline: float | timedelta
+    judging: float | timedelta
+    stage: Stage | str
+    breaker: Breaker
+    snapshot_limit: int
 
 
 @frozen
@@ -35,6 +61,65 @@ class ReadOptions:
     stage: Stage | None
     breaker: Breaker
     snapshot_limit: int
+
+
+def read_options(given: ReadArguments, *, sample: Sampler) -> ReadOptions:
+    """
+    Check the options of an experiment and fill in the defaults.
+
+    Args:
+        given: What the user gave.
+        sample: The migration's sampler.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+    """
+    known = ReadArguments.__optional_keys__
+    for name in given:
+        if name not in known:
+            remedy = f"Use one of: {', '.join(sorted(known))}."
+            raise ConfigError(f"There is no option {name!r}.", remedy=remedy, field=name)
+    stage = given.get("stage")
+    errors = given.get("errors", "type")
+    return ReadOptions(
+        compare=comparator(given["compare"]) if "compare" in given else _default_comparator(),
+        sample=checked_sampler(given.get("sample", sample)),
+        version=function(given.get("version"), "version", "Use a function of the answer."),
+        confirm=bool(given.get("confirm", True)),
+        key=function(given.get("key"), "key", "Use a function of the call."),
+        extract=function(given.get("extract"), "extract", "Use a function of the answer."),
+        errors=comparator(errors, "errors") if callable(errors) else _error_rule(errors),
+        deadline=seconds(given.get("deadline", 1.0), "deadline"),
+        judging=seconds(given.get("judging", 10.0), "judging"),
+        stage=None if stage is None else as_stage(stage),
+        breaker=_breaker(given.get("breaker")),
+        snapshot_limit=whole(given.get("snapshot_limit", 1 << 20), "snapshot_limit"),
+    )
+
+
+def _default_comparator() -> Comparator:
+    from shadowmig.compare import structural
+
+    return structural()
+
+
+def _error_rule(rule: str) -> str:
+    if rule in ERROR_RULES:
+        return rule
+    raise ConfigError(
+        f"errors is {rule!r}.",
+        remedy=f"Use {', '.join(map(repr, ERROR_RULES))} or a comparator.",
+        field="errors",
+        value=rule,
+    )
+
+
+def _breaker(breaker: object) -> Breaker:
+    if breaker is None:
+        return Breaker()
+    if isinstance(breaker, Breaker):
+        return breaker
+    raise ConfigError(f"breaker is {breaker!r}.", remedy="Use Breaker(...).", field="breaker", value=breaker)
 
 
 def seconds(value: object, field: str) -> float:

@@ -103,10 +103,14 @@ class Inline(Bound):
         return True
 
     async def _settle(self, job: Job) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
         try:
             while job.phase is not Phase.DONE:
                 if job.calls_sides:
-                    job.advance(await job.step_async())
+                    # In a task, so that what the checked side does to the context stays there.
+                    job.advance(await loop.create_task(job.step_async(), context=job.context.copy()))
                 else:
                     job.advance(do(job))
             self.desk.tell()

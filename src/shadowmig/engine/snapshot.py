@@ -39,25 +39,24 @@ class Frozen:
     """
     A value as it was when it was frozen.
 
-    `thaw` gives an equal value that shares nothing mutable with the original, nor with another `thaw`; for values kept
-    by reference (see `freeze`) it gives the original.
+    `thaw` gives an equal value that shares nothing mutable with the original, nor with another `thaw`.
     """
 
     __slots__ = ("_blob", "_references")
 
-    def __init__(self, blob: bytes, references: list[Any]) -> None:
+    def __init__(self, blob: bytes, references: list[Any] | None = None) -> None:
         self._blob = blob
         self._references = references
 
     def thaw(self) -> Any:
         """Build the value again, in the time it takes to unpickle it."""
-        if not self._references:
+        if self._references is None:
             return pickle.loads(self._blob)  # noqa: S301 - bytes we made in this process and never let out
         return _Thawer(self._blob, self._references).load()
 
 
-class _Kept:
-    """A frozen value that needs no copy."""
+class Kept:
+    """A value that needs no copy, or that can have none; `thaw` gives the value itself."""
 
     __slots__ = ("_value",)
 
@@ -65,6 +64,7 @@ class _Kept:
         self._value = value
 
     def thaw(self) -> Any:
+        """Give the value."""
         return self._value
 
 
@@ -75,21 +75,28 @@ def _reference(index: int) -> NoReturn:  # its name stands in the pickle; `_Thaw
 class _Buffer:
     """Collects a pickle and stops it at the limit; the pickler writes in frames of 64 KiB."""
 
-    __slots__ = ("_left", "_limit", "parts")
+    __slots__ = ("left", "parts")
 
     def __init__(self, limit: int) -> None:
         self.parts: list[bytes] = []
-        self._left = self._limit = limit
+        self.left = limit
 
     def write(self, part: bytes) -> None:
-        self._left -= len(part)
-        if self._left < 0:
-            raise SnapshotTooLarge(f"The value is larger than {self._limit} bytes.", limit=self._limit)
-        self.parts.append(bytes(part))
+        self.left -= len(part)
+        if self.left < 0:
+            raise _Full
+        self.parts.append(bytes(part))  # a large text comes as a view that is valid only now
+
+    def blob(self) -> bytes:
+        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+
+
+class _Full(Exception):  # noqa: N818 - a signal from `_Buffer` to `freeze`, not an error for people
+    pass
 
 
 class _Freezer(pickle.Pickler):
-    """The C pickler calls `reducer_override` for everything but the built-in kinds."""
+    """Keeps classes, functions and, if told so, what cannot be copied by reference; slower than the plain pickler."""
 
     def __init__(self, buffer: _Buffer, share: bool) -> None:
         super().__init__(buffer, 5)
@@ -101,6 +108,7 @@ class _Freezer(pickle.Pickler):
         return _reference, (len(self.references) - 1,)
 
     def reducer_override(self, value: Any) -> Any:
+        """Called by the C pickler for everything but the built-in kinds."""
         if value is _reference:
             return NotImplemented
         if isinstance(value, _BY_REFERENCE):
@@ -129,7 +137,7 @@ class _Thawer(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | _Kept:
+def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | Kept:
     """
     Freeze a value.
 
@@ -148,53 +156,81 @@ def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | _Kept:
         SnapshotError: It holds a part that cannot be copied, is nested too deep, or changed while being read.
     """
     kind = type(value)
-    if kind in ATOMS:
-        if (kind is str or kind is bytes) and len(value) > limit:
-            raise SnapshotTooLarge(f"The value is larger than {limit} bytes.", limit=limit)
-        return _Kept(value)
+    try:
+        if kind in ATOMS:
+            if (kind is str or kind is bytes) and len(value) > limit:
+                raise _Full
+            return Kept(value)
+        buffer = _Buffer(limit)
+        try:
+            pickle.Pickler(buffer, 5).dump(value)
+            return Frozen(buffer.blob())
+        except _Full:
+            raise
+        except Exception:
+            return _freeze_with_references(value, limit, share)
+    except _Full:
+        raise SnapshotTooLarge(f"The value is larger than {limit} bytes.", limit=limit) from None
+
+
+def _freeze_with_references(value: Any, limit: int, share: bool) -> Frozen:
     buffer = _Buffer(limit)
     freezer = _Freezer(buffer, share)
     try:
         freezer.dump(value)
-    except SnapshotError:
+    except (_Full, SnapshotError):
         raise
     except Exception as error:
         raise SnapshotError(
-            f"A {kind.__name__} cannot be frozen: {type(error).__name__}: {error}",
+            f"A {type(value).__name__} cannot be frozen: {type(error).__name__}: {error}",
             remedy="Give extract= a function that turns it into plain data.",
         ) from error
-    parts = buffer.parts
-    return Frozen(parts[0] if len(parts) == 1 else b"".join(parts), freezer.references)
+    return Frozen(buffer.blob(), freezer.references)
+
+
+def all_atoms(args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> bool:
+    """Whether no argument can change, so that none needs a copy."""
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        kind = type(value)
+        if kind not in ATOMS or ((kind is str or kind is bytes) and len(value) > limit):
+            return False
+    return True
 
 
 class Arguments:
-    """Frozen positional and keyword arguments; the first `kept` positional ones (``self``) stay by reference."""
+    """
+    Frozen positional and keyword arguments.
 
-    __slots__ = ("_frozen", "_kept")
+    Args:
+        own: The handler's own leading argument (``self``), kept by reference.
+        values: The other positional arguments.
+        named: The keyword arguments.
+    """
 
-    def __init__(self, kept: tuple[Any, ...], frozen: Any) -> None:
-        self._kept = kept
-        self._frozen = frozen
+    __slots__ = ("_named", "_own", "_values")
+
+    def __init__(self, own: tuple[Any, ...], values: list[Frozen | Kept], named: dict[str, Frozen | Kept]) -> None:
+        self._own, self._values, self._named = own, values, named
 
     def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Give a copy of the arguments for one side to work with."""
-        args, kwargs = self._frozen.thaw()
-        return self._kept + args, dict(kwargs)
+        """Give a copy for one side to work with."""
+        named = {name: value.thaw() for name, value in self._named.items()}
+        return self._own + tuple(value.thaw() for value in self._values), named
 
 
 _shared_types: set[type] = set()
 """Argument types that once proved too large or impossible to copy: passed by reference at once from then on."""
 
 
-def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, kept: int, limit: int) -> Arguments:
+def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, own: int, limit: int) -> Arguments:
     """
     Freeze the arguments of a call.
 
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        kept: How many leading positional ones are the handler's own (``self``) and stay by reference.
-        limit: The largest copy, in bytes.
+        own: How many leading positional ones are the handler's own (``self``) and stay by reference.
+        limit: The largest copy of one argument, in bytes.
 
     An argument that cannot be copied (a request, a session) is shared by reference, as is every later argument of that
     class.
@@ -202,37 +238,18 @@ def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, kept: 
     Raises:
         SnapshotTooLarge: Plain data above the limit.
     """
-    own, rest = (args[:kept], args[kept:]) if kept else ((), args)
-    for value in (*rest, *kwargs.values()) if kwargs else rest:
-        kind = type(value)
-        if kind not in ATOMS or ((kind is str or kind is bytes) and len(value) > limit):
-            break
-    else:
-        return Arguments(own, _Kept((rest, kwargs)))
-    frozen = [_freeze_argument(value, limit) for value in rest]
-    named = {name: _freeze_argument(value, limit) for name, value in kwargs.items()}
-    return Arguments(own, _Each(frozen, named))
+    values = [_freeze_argument(value, limit) for value in args[own:]]
+    return Arguments(args[:own], values, {name: _freeze_argument(value, limit) for name, value in kwargs.items()})
 
 
-class _Each:
-    __slots__ = ("_named", "_values")
-
-    def __init__(self, values: list[Frozen | _Kept], named: dict[str, Frozen | _Kept]) -> None:
-        self._values, self._named = values, named
-
-    def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        named = {name: value.thaw() for name, value in self._named.items()}
-        return tuple(value.thaw() for value in self._values), named
-
-
-def _freeze_argument(value: Any, limit: int) -> Frozen | _Kept:
+def _freeze_argument(value: Any, limit: int) -> Frozen | Kept:
     kind = type(value)
     if kind in _shared_types:
-        return _Kept(value)
+        return Kept(value)
     try:
         return freeze(value, limit=limit, share=True)
     except SnapshotError:
         if kind in _PLAIN:
             raise
         _shared_types.add(kind)
-        return _Kept(value)
+        return Kept(value)

@@ -94,8 +94,9 @@ class Tasks(Bound):
         if job.cancel is not None:
             job.cancel()
         if task.cancelled():
-            self._release(job)
-            job.drop("cancelled")
+            # Its loop is ending: a next task would never be run.
+            for waiting in (job, *self._lanes.pop(job.key, ())):
+                waiting.drop("cancelled")
             return
         error = task.exception()
         self._finished(job, task.result() if error is None else job.failed(error))

@@ -90,17 +90,17 @@ class Threads(Bound):
         """Take a job; false if there is no room."""
         if len(self._taken) >= self._limit or self._closed:
             return False
+        if not self._started:
+            self._start()
         job.runner = self
         job.submitted = time.monotonic()
         self._taken.add(job)
         self._inbox.append(job)
-        if not self._started:
-            self._start(job)
-        elif self._asleep:
+        if self._asleep:
             self._bell.set()
         return True
 
-    def _start(self, job: Job) -> None:
+    def _start(self) -> None:
         with self._lock:
             if self._started:
                 return
@@ -109,7 +109,6 @@ class Threads(Bound):
             threading.Thread(target=self._conduct, name="shadowmig-conductor", daemon=True).start()
         except BaseException:
             self._started = False
-            self._taken.discard(job)
             raise
 
     # The conductor -------------------------------------------------------------------------------------------------
