@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Final, Self, TypeVar, Unpack, overload
 
 from attrs import evolve, frozen
 
@@ -34,8 +34,8 @@ from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.findings import Tally, secrets
 from shadowmig.model import Batch, Comparison, Finding, Side, Stage, Summary, Verdict
 from shadowmig.protocols import Redactor, Sampler, Sink
-from shadowmig.sinks.log import Log
 from shadowmig.sinks._spool import Spool
+from shadowmig.sinks.log import Log
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,6 +128,7 @@ class Migration:
         self._closed = False
         self._start_over()
         _open_migrations.add(self)
+        _warm_up()
         for tell in births:
             tell(self)
 
@@ -277,7 +278,7 @@ class Migration:
                 experiment.divert(before)
 
     def _runner_for(self, ours: Implementation, theirs: Implementation) -> Runner:
-        wanted: type[Tasks] | type[Threads] = Tasks if ours.is_async and theirs.is_async else Threads
+        wanted: type[Tasks | Threads] = Tasks if ours.is_async and theirs.is_async else Threads
         if self._runner is not None:
             if isinstance(self._runner, Tasks) and wanted is Threads:
                 raise ConfigError(
@@ -363,16 +364,19 @@ class Migration:
         Args:
             timeout: Seconds (or a timedelta) to wait at most.
 
+        Judging is not held to its budget meanwhile. On the thread of an event loop use `aflush`: the loop must run.
+
         Returns:
-            Whether all was done in time. On the thread of an event loop use `aflush`: the loop must run for it.
+            Whether all was done in time, and every sink took what it was given.
         """
         until = time.monotonic() + seconds(timeout, "timeout")
-        while any(runner.pending() for runner in self._runners):
-            if time.monotonic() >= until:
-                return False
-            self._desk.watch()
-            time.sleep(0.002)
-        return self._desk.flush(until)
+        with self._desk.hurry():
+            while any(runner.pending() for runner in self._runners):
+                if time.monotonic() >= until:
+                    return False
+                self._desk.watch()
+                time.sleep(0.002)
+            return self._desk.flush(until) and not any(spool.pending for spool in self._spools)
 
     async def aflush(self, timeout: float | timedelta = 5.0) -> bool:
         """Do what `flush` does while the event loop goes on."""
@@ -464,10 +468,30 @@ os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
 
 
+def _warm_up() -> None:
+    """
+    Import now what would else be imported off the caller's path.
+
+    A process that forks while another thread imports leaves its child with half a module. So no thread of ours imports
+    anything; sinks import what they need when they are built.
+    """
+    import asyncio  # noqa: F401 - see above
+
+    from shadowmig.compare import deep
+
+    deep()  # runs DeepDiff once on nothing
+
+
 def _explain(control: Any, candidate: Any) -> str:
+    """Have DeepDiff explain a pair of containers; of anything else the values say it all."""
+    if not isinstance(control, _CONTAINERS) or not isinstance(candidate, _CONTAINERS):
+        return ""
     from shadowmig.compare import explain
 
     return explain(control, candidate)
+
+
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 def _the_other(candidate: Any, control: Any) -> tuple[Side, Any]:

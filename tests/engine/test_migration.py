@@ -120,9 +120,7 @@ def test_batches_hold_what_changed() -> None:
         assert migration.flush()
     assert [[s.experiment for s in batch.summaries] for batch in batches] == [["one"], ["two"], ["one"]]
     assert [[f.count for f in batch.findings] for batch in batches] == [[1], [], [2]]
-    assert {(batch.migration, batch.label, batch.source) for batch in batches} == {
-        ("m", "go-1.2", batches[0].source)
-    }
+    assert {(batch.migration, batch.label, batch.source) for batch in batches} == {("m", "go-1.2", batches[0].source)}
 
 
 def test_a_sink_that_fails_loses_nothing() -> None:
@@ -183,7 +181,7 @@ def test_values_are_redacted_before_they_leave() -> None:
 
 
 def test_inline_blocks_can_be_nested() -> None:
-    """Inside ``inline`` every call is judged before it returns, whatever runner and sampler say; afterwards they rule."""
+    """Inside ``inline`` every call is judged before it returns, whatever runner and sampler say."""
     migration = Migration("m", sinks=[], sample=never)
     get = migration.read(lambda n: n, candidate=lambda n: n, name="get")
     with migration.inline() as outer:
@@ -263,7 +261,8 @@ def test_many_differences_are_cut_in_the_message(pytester: pytest.Pytester) -> N
     from shadowmig import Migration
     def test_bad(shadowmig_strict):
         with Migration("new", sinks=[]) as new:
-            new.read(lambda: dict.fromkeys("abcdefghijkl", 1), candidate=lambda: dict.fromkeys("abcdefghijkl", 2), name="x")()
+            old, rewritten = dict.fromkeys("abcdefghijkl", 1), dict.fromkeys("abcdefghijkl", 2)
+            new.read(lambda: old, candidate=lambda: rewritten, name="x")()
             new.read(lambda: 1, candidate=lambda: 1, version=lambda value: value["v"], name="y")()
     """
     )

@@ -165,7 +165,11 @@ def test_stale_calls_are_dropped(release: threading.Event) -> None:
     """A call that waited too long for a worker is dropped by name, lane and all."""
     with Migration("m", sinks=[], runner=Threads(workers=1, max_wait=0.05)) as migration:
         get = migration.read(
-            lambda n: n, candidate=lambda n: n if release.wait(30) else -1, key=lambda call: call["n"] % 2, deadline=30, name="get"
+            lambda n: n,
+            candidate=lambda n: n if release.wait(30) else -1,
+            key=lambda call: call["n"] % 2,
+            deadline=30,
+            name="get",
         )
         for n in range(1, 5):
             get(n)

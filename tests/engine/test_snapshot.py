@@ -152,7 +152,7 @@ def test_functions_are_kept_by_reference() -> None:
 @pytest.mark.parametrize("value", [(n for n in "a"), {"rows": (n for n in "a")}])
 def test_one_shot_values_are_refused_and_not_consumed(value: Any) -> None:
     """A generator is refused, and the user can still read it."""
-    with pytest.raises(SnapshotError, match="generator can be read only once|cannot be frozen"):
+    with pytest.raises(SnapshotError, match=r"generator can be read only once|cannot be frozen"):
         freeze(value, limit=LIMIT)
     inner = value["rows"] if isinstance(value, dict) else value
     assert list(inner) == ["a"]
@@ -161,7 +161,7 @@ def test_one_shot_values_are_refused_and_not_consumed(value: Any) -> None:
 def test_a_lock_is_refused_or_shared() -> None:
     """What cannot be copied is refused in answers and kept by reference in arguments."""
     lock = threading.Lock()
-    with pytest.raises(SnapshotError, match="cannot be frozen.*extract="):
+    with pytest.raises(SnapshotError, match=r"cannot be frozen.*extract="):
         freeze({"lock": lock}, limit=LIMIT)
     thawed = freeze({"lock": lock, "tags": [1]}, limit=LIMIT, share=True).thaw()
     assert thawed == {"lock": lock, "tags": [1]}
@@ -226,7 +226,7 @@ def test_objects_that_refuse() -> None:
         def __reduce__(self) -> Any:
             raise RuntimeError("no")
 
-    with pytest.raises(SnapshotError, match="A list cannot be frozen: RuntimeError: no"):
+    with pytest.raises(SnapshotError, match=r"A list cannot be frozen: RuntimeError: no"):
         freeze([Refuses()], limit=LIMIT)
 
 

@@ -45,16 +45,15 @@ class BreakerState:
         self._policy = policy
         self._lock = threading.Lock()
         self._recent: deque[bool] = deque(maxlen=policy.window)
-        self._strikes = 0.0
+        self.strikes = 0.0
         self._pause = policy.pause
         self._until = 0.0
-        self._slow = False
         self.state = CLOSED
         self.opened = 0
 
-    def hushed(self, now: float) -> bool:
-        """Whether our own operations were too slow of late, so that not even the sampler is to be asked."""
-        return self._slow and now < self._until
+    def waits(self, now: float) -> bool:
+        """Whether a pause is under way, so that nobody need be asked about a call."""
+        return self.state is not CLOSED and now < self._until
 
     def allow(self, now: float) -> bool:
         """Whether a call may be checked at this time; when a pause is over, one caller gets a yes as the probe."""
@@ -84,17 +83,19 @@ class BreakerState:
                     self._open(now)
 
     def spent(self, seconds: float, now: float) -> bool:
-        """Take note of our own time on the caller's path; true if this opened the breaker."""
+        """
+        Take note of our own time on the caller's path; true if this opened the breaker.
+
+        Need not be called for a time below the limit while there are no `strikes`.
+        """
         if seconds < self._policy.overhead:
-            if self._strikes:
-                self._strikes = max(0.0, self._strikes - 0.1)
+            self.strikes = max(0.0, self.strikes - 0.1)
             return False
         with self._lock:
-            self._strikes += seconds / self._policy.overhead
-            if self._strikes < 3 or self.state is OPEN:
+            self.strikes += seconds / self._policy.overhead
+            if self.strikes < 3 or self.state is OPEN:
                 return False
             self._open(now)
-            self._slow = True
             return True
 
     def _open(self, now: float) -> None:
@@ -102,11 +103,9 @@ class BreakerState:
         self.opened += 1
         self._until = now + self._pause
         self._recent.clear()
-        self._strikes = 0.0
-        self._slow = False
+        self.strikes = 0.0
 
     def _close(self) -> None:
         self.state = CLOSED
-        self._slow = False
         self._pause = self._policy.pause
         self._recent.clear()

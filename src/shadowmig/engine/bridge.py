@@ -34,10 +34,12 @@ def background_loop() -> asyncio.AbstractEventLoop:
     import asyncio
 
     with _lock:
-        if _loop is None or _loop.is_closed():
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="shadowmig-loop", daemon=True).start()
-        return _loop
+        if _loop is not None and not _loop.is_closed():
+            return _loop
+        loop = _loop = asyncio.new_event_loop()
+    # Not under the lock: under gevent another greenlet runs before a thread has started.
+    threading.Thread(target=loop.run_forever, name="shadowmig-loop", daemon=True).start()
+    return loop
 
 
 def start(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Future[Any]:

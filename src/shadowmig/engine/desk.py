@@ -14,7 +14,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowmig.compare._pace import PAUSE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SLICE: Final = 50e-6
 """Seconds of CPU after which the desk sleeps."""
+NAP: Final = 0.02
+"""Seconds that the desk sleeps at most before it looks whether somebody waits."""
 MOST_STUCK: Final = 3
 """Desk threads that may hang before judging is given up."""
 
@@ -35,10 +38,12 @@ class Pacer:
 
     Args:
         budget: The share, above 0 to 1.
+        hurried: Whether somebody waits for the work to be done, so that it is not to be paced.
     """
 
-    def __init__(self, budget: float) -> None:
+    def __init__(self, budget: float, hurried: Callable[[], bool] = lambda: False) -> None:
         self._ratio = 1.0 / budget - 1.0
+        self._hurried = hurried
         self._since = 0.0
 
     def start(self) -> None:
@@ -48,9 +53,13 @@ class Pacer:
     def pause(self) -> None:
         """Sleep if a slice is used up."""
         spent = time.thread_time() - self._since
-        if spent >= SLICE and self._ratio > 0.0:
-            time.sleep(spent * self._ratio)
-            self._since = time.thread_time()
+        if spent < SLICE or self._ratio <= 0.0:
+            return
+        left = spent * self._ratio
+        while left > 0.0 and not self._hurried():
+            time.sleep(min(left, NAP))
+            left -= NAP
+        self._since = time.thread_time()
 
 
 class _Clerk:
@@ -101,59 +110,78 @@ class Desk:
     def reset(self) -> None:
         """Forget everything, as a forked child does."""
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] | None = None
         self._clerk: _Clerk | None = None
         self._due = 0.0
+        self._waiting = 0
         self._asked = 0
         self._told = 0
         self._closed = False
         self.stuck = 0
+
+    def _jobs(self) -> queue.SimpleQueue[Job | None]:
+        """The queue, made at first use: until then gevent may patch the module, even in a forked child."""
+        with self._lock:
+            if self._queue is None:
+                self._queue = queue.SimpleQueue()
+            return self._queue
 
     def put(self, job: Job) -> None:
         """Take a job that is to be judged."""
         if self.stuck > MOST_STUCK or self._closed:
             job.drop("stuck" if self.stuck > MOST_STUCK else "closed")
             return
-        self._queue.put(job)
+        self._jobs().put(job)
         self.watch()
 
     def watch(self) -> None:
         """See to it that there is a working thread."""
-        late = None
+        late = clerk = None
         with self._lock:
-            clerk = self._clerk
-            if clerk is not None:
-                if time.monotonic() < clerk.until:
-                    return
-                clerk.gone = True
-                late = clerk.job
-                self.stuck += 1
-            self._clerk = None if self.stuck > MOST_STUCK or self._closed else _Clerk()
             if self._clerk is not None:
-                threading.Thread(target=self._run, args=(self._clerk,), name="shadowmig-desk", daemon=True).start()
+                if time.monotonic() < self._clerk.until:
+                    return
+                self._clerk.gone = True
+                late = self._clerk.job
+                self.stuck += 1
+            if self.stuck <= MOST_STUCK and not self._closed:
+                clerk = _Clerk()
+            self._clerk = clerk
+        if clerk is not None:
+            self._hire(clerk)
         if late is not None:
             late.advance(LATE)
             route(late)
         if self.stuck > MOST_STUCK:
-            self._give_up()
+            self._drop("stuck")
 
-    def _give_up(self) -> None:
+    def _hire(self, clerk: _Clerk) -> None:
+        """Start a thread. Not under the lock: under gevent another greenlet runs before this returns."""
+        try:
+            threading.Thread(target=self._run, args=(clerk, self._jobs()), name="shadowmig-desk", daemon=True).start()
+        except BaseException:
+            with self._lock:
+                self._clerk = None
+            raise
+
+    def _drop(self, reason: str) -> None:
+        jobs = self._jobs()
         while True:
             try:
-                job = self._queue.get_nowait()
+                job = jobs.get_nowait()
             except queue.Empty:
                 return
             if job is not None:
-                job.drop("stuck")
+                job.drop(reason)
 
-    def _run(self, clerk: _Clerk) -> None:
-        pacer = Pacer(self.budget)
+    def _run(self, clerk: _Clerk, jobs: queue.SimpleQueue[Job | None]) -> None:
+        pacer = Pacer(self.budget, lambda: self._waiting > 0)
         pacer.start()
         PAUSE.set(pacer.pause)
         while not clerk.gone:
             wait = max(0.0, self._due - time.monotonic()) or self._interval
             try:
-                job = self._queue.get(timeout=wait)
+                job = jobs.get(timeout=wait)
             except queue.Empty:
                 job = None
             if self._closed:
@@ -193,12 +221,23 @@ class Desk:
         """Publish now, in the calling thread."""
         self._publish()
 
+    @contextmanager
+    def hurry(self) -> Iterator[None]:
+        """Set the budget aside while somebody waits."""
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
     def flush(self, until: float) -> bool:
         """Have the desk publish once more, and wait for it until that time (monotonic seconds); false if it did not."""
         with self._lock:
             self._asked += 1
             asked = self._asked
-        self._queue.put(None)  # wakes the thread
+        self._jobs().put(None)  # wakes the thread
         while self._told < asked:
             if time.monotonic() >= until or self._closed:
                 return False
@@ -209,12 +248,5 @@ class Desk:
     def close(self) -> None:
         """Judge no more; what is still queued is dropped and counted."""
         self._closed = True
-        self._queue.put(None)  # wakes the thread
-        while True:
-            try:
-                job = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if job is not None:
-                job.drop("closed")
-        self._queue.put(None)
+        self._drop("closed")
+        self._jobs().put(None)  # wakes the thread

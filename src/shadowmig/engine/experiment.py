@@ -62,7 +62,7 @@ class Experiment:
         self.parameters = handler.parameters
         self.is_async = handler.is_async
         self._options = options
-        self._runner = self._own_runner = runner
+        self._own_runner = runner
         self._publish = publish
         self._get_source = get_source
         self._own = 1 if handler.own else 0
@@ -74,7 +74,9 @@ class Experiment:
         self._default_stage = Stage.SHADOW
         self._closed = False
         self._switch: Switch | None = None
-        self._rate, self._decide = split(options.sample)
+        self._limit = options.snapshot_limit
+        self._overhead = options.breaker.overhead
+        self._divert(None)
         self._row = TABLE[Stage.OFF]
         self.reset()
 
@@ -110,9 +112,13 @@ class Experiment:
 
     def divert(self, runner: Runner | None) -> None:
         """Compare every call with this runner, or, with ``None``, go back to the experiment's own ways."""
+        self._divert(runner)
+        self._apply()
+
+    def _divert(self, runner: Runner | None) -> None:
         self._runner = runner or self._own_runner
         self._rate, self._decide = (1.0, None) if runner else split(self._options.sample)
-        self._apply()
+        self._asks = self._decide is not None or self._options.key is not None
 
     def close(self) -> None:
         """Compare no more; the handler goes on serving as its stage says."""
@@ -147,51 +153,49 @@ class Experiment:
             row = self._row
             if row.checked is None or CHECKED_SIDE.get() is not None:
                 return None
-            if self._breaker.hushed(entered):
-                self._skip("overhead")
-                return None
-            key: Hashable = None
-            number = next(self._numbers)
-            if self._decide is not None or self._options.key is not None:
-                call = Call(
-                    f"{self.source}-{number:x}",
-                    self.name,
-                    datetime.now(UTC),
-                    args,
-                    kwargs,
-                    parameters=self.parameters,
-                )
+            number, key = next(self._numbers), None
+            obstacle = self._obstacle(entered)
+            if self._asks and not obstacle:
+                call = self._call_of(args, kwargs, number)
                 if self._decide is not None and not self._decide(call):
                     return None
                 operation = "key"
-                key = None if self._options.key is None else self._options.key(call)
-                hash(key)
-            if not self._breaker.allow(entered):
-                self._skip("breaker")
-                return None
-            operation = "submit"
-            if self._runner.full():
-                self._skip("shed")
-                return None
+                key = self._key_of(call)
+            if obstacle or not self._breaker.allow(entered):
+                return self._skip(obstacle or "breaker")
             operation = "snapshot"
             job = Job(self, row, self._serve[row.served], args, kwargs, number, entered)
-            limit = self._options.snapshot_limit
-            if not all_atoms(args[self._own :], kwargs, limit):
+            job.key = key
+            if not all_atoms(args[self._own :], kwargs, self._limit):
                 # Frozen before the handler runs, which may change its arguments.
-                job.arguments = freeze_arguments(args, kwargs, own=self._own, limit=limit)
+                job.arguments = freeze_arguments(args, kwargs, own=self._own, limit=self._limit)
                 job.args, job.kwargs = (), {}
                 job.started = perf_counter()
-            job.key = key
             return job
         except SnapshotTooLarge:
-            self._skip("too_large")
-            return None
+            return self._skip("too_large")
         except BaseException as error:
             self.guard.absorb(operation, error)
-            self._slow(perf_counter() - entered)
+            now = perf_counter()
+            self._slow(now - entered, now)
             if operation != "sample":
                 self._counts.add(Verdict.BROKEN, operation)
             return None
+
+    def _obstacle(self, now: float) -> str:
+        """Give the reason, in a word, why no call can be taken now; empty if one can."""
+        if self._breaker.waits(now):
+            return "breaker"
+        return "shed" if self._runner.full() else ""
+
+    def _call_of(self, args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call:
+        """Build the call for the user's sampler and key, with the arguments themselves."""
+        return Call(f"{self.source}-{number:x}", self.name, datetime.now(UTC), args, kwargs, parameters=self.parameters)
+
+    def _key_of(self, call: Call) -> Hashable:
+        key = None if self._options.key is None else self._options.key(call)
+        hash(key)
+        return key
 
     def hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
         """Freeze what the served side did and give the job to the runner."""
@@ -221,13 +225,16 @@ class Experiment:
             self.guard.absorb(operation, failure)
             self._counts.add(Verdict.BROKEN, operation)
         finally:
-            self._slow(job.started - job.entered + perf_counter() - ended)
+            now = perf_counter()
+            self._slow(job.started - job.entered + now - ended, now)
 
-    def _skip(self, reason: str) -> None:
+    def _skip(self, reason: str) -> Job | None:
+        """Count a call that is not taken, and give what `begin` returns for it."""
         self._counts.add(Verdict.SKIPPED, reason)
+        return None
 
-    def _slow(self, seconds: float) -> None:
-        if self._breaker.spent(seconds, perf_counter()):
+    def _slow(self, seconds: float, now: float) -> None:
+        if (seconds >= self._overhead or self._breaker.strikes) and self._breaker.spent(seconds, now):
             self.guard.count("overhead", f"{seconds * 1000:.0f} ms on the caller's path; shadowing pauses")
 
     def _refuse(self, outcome: Outcome) -> None:
@@ -239,7 +246,7 @@ class Experiment:
 
     def _freeze(self, outcome: Outcome, value: Any) -> None:
         try:
-            outcome.frozen = freeze(value, limit=self._options.snapshot_limit)
+            outcome.frozen = freeze(value, limit=self._limit)
         except SnapshotError as problem:
             if not isinstance(problem, SnapshotTooLarge):
                 self.guard.count("snapshot", problem)

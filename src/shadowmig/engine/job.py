@@ -50,14 +50,13 @@ class Outcome:
         duration: Seconds.
     """
 
-    __slots__ = ("duration", "error", "frozen", "late", "message", "problem")
+    frozen: Any = None
+    error: type[BaseException] | None = None
+    message = ""
+    late = False
+    problem: SnapshotError | None = None
 
     def __init__(self, duration: float) -> None:
-        self.frozen: Any = None
-        self.error: type[BaseException] | None = None
-        self.message = ""
-        self.late = False
-        self.problem: SnapshotError | None = None
         self.duration = duration
 
     def set_error(self, error: BaseException) -> None:

@@ -214,11 +214,11 @@ class Judge:
 
     def _observed(self, control: Outcome | None, candidate: Outcome | None) -> tuple[Observation, Observation]:
         assert control is not None and candidate is not None
-        with _operation("thaw"):
+        with _Operation("thaw"):
             return control.observation(Side.CONTROL), candidate.observation(Side.CANDIDATE)
 
     def _version(self, value: Any) -> Any:
-        with _operation("version"):
+        with _Operation("version"):
             assert self._options.version is not None
             return self._options.version(value)
 
@@ -226,11 +226,11 @@ class Judge:
         if self._options.version is None or left.raised is not None or right.raised is not None:
             return False
         ours, theirs = self._version(left.value), self._version(right.value)
-        with _operation("version"):
+        with _Operation("version"):
             return bool(ours != theirs)
 
     def _differ(self, control: Observation, candidate: Observation) -> Differences:
-        with _operation("compare"):
+        with _Operation("compare"):
             return differ(control, candidate, self._options.compare, self._errors)
 
 
@@ -243,7 +243,7 @@ class _Failure(Exception):
         self.error = error
 
 
-class _operation:
+class _Operation:
     """Names the operation in which an exception arises."""
 
     def __init__(self, name: str) -> None:

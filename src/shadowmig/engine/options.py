@@ -16,7 +16,6 @@ from shadowmig.errors import ConfigError
 from shadowmig.model import Call, Stage
 from shadowmig.protocols import Comparator, Sampler
 
-
 ERROR_RULES: Final = ("type", "message", "any")
 """When two exceptions are alike, by name."""
 

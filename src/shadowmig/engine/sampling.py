@@ -31,7 +31,7 @@ os.register_at_fork(after_in_child=_random.seed)  # else all children of a pre-f
 
 
 class BaseSampler:
-    """What the samplers here have in common: ``a & b`` takes calls that both take, ``a | b`` those that either takes."""
+    """What samplers have in common: ``a & b`` takes the calls both take, ``a | b`` those that either takes."""
 
     def __call__(self, call: Call) -> bool:
         """Whether to compare this call."""

@@ -18,6 +18,7 @@ from copyreg import dispatch_table
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from io import BytesIO
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class _Buffer:
 
     __slots__ = ("left", "parts")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int = 0) -> None:
         self.parts: list[bytes] = []
         self.left = limit
 
@@ -87,11 +88,13 @@ class _Buffer:
             raise _Full
         self.parts.append(bytes(part))  # a large text comes as a view that is valid only now
 
-    def blob(self) -> bytes:
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+    def take(self) -> bytes:
+        blob = self.parts.pop() if len(self.parts) == 1 else b"".join(self.parts)
+        self.parts.clear()
+        return blob
 
 
-class _Full(Exception):  # noqa: N818 - a signal from `_Buffer` to `freeze`, not an error for people
+class _Full(Exception):
     pass
 
 
@@ -126,8 +129,6 @@ class _Freezer(pickle.Pickler):
 
 class _Thawer(pickle.Unpickler):
     def __init__(self, blob: bytes, references: list[Any]) -> None:
-        from io import BytesIO
-
         super().__init__(BytesIO(blob))
         self._references = references
 
@@ -135,6 +136,28 @@ class _Thawer(pickle.Unpickler):
         if name == "_reference" and module == __name__:
             return self._references.__getitem__
         return super().find_class(module, name)
+
+
+_picklers: list[tuple[_Buffer, pickle.Pickler]] = []
+"""Picklers at rest: making one costs a quarter of the freezing of a small answer."""
+
+_SMALL: Final = 1 << 16
+"""Bytes up to which a pickler is used again; one that has seen more keeps a large table."""
+
+
+def _dump(value: Any, limit: int) -> bytes:
+    try:
+        buffer, pickler = _picklers.pop()
+    except IndexError:
+        buffer = _Buffer()
+        pickler = pickle.Pickler(buffer, 5)
+    buffer.left = limit
+    pickler.dump(value)  # if this raises, the pickler is not used again
+    pickler.clear_memo()  # it holds the value's parts
+    blob = buffer.take()
+    if len(blob) < _SMALL:
+        _picklers.append((buffer, pickler))
+    return blob
 
 
 def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | Kept:
@@ -161,10 +184,8 @@ def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | Kept:
             if (kind is str or kind is bytes) and len(value) > limit:
                 raise _Full
             return Kept(value)
-        buffer = _Buffer(limit)
         try:
-            pickle.Pickler(buffer, 5).dump(value)
-            return Frozen(buffer.blob())
+            return Frozen(_dump(value, limit))
         except _Full:
             raise
         except Exception:
@@ -185,7 +206,7 @@ def _freeze_with_references(value: Any, limit: int, share: bool) -> Frozen:
             f"A {type(value).__name__} cannot be frozen: {type(error).__name__}: {error}",
             remedy="Give extract= a function that turns it into plain data.",
         ) from error
-    return Frozen(buffer.blob(), freezer.references)
+    return Frozen(buffer.take(), freezer.references)
 
 
 def all_atoms(args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> bool:

@@ -5,8 +5,9 @@ The caller only appends to a deque. A conductor thread, which runs none but our 
 into lanes, starts workers, and watches deadlines. It looks every few milliseconds while there is traffic, so that
 callers need not wake it (which costs them more than all the rest), and sleeps for good when there is none.
 
-Python cannot stop a running thread. A step past its deadline is given up: its lane goes on, its thread is replaced, and
-whatever it returns later is dropped. Only so many threads may be stuck at once; then jobs are dropped until one returns.
+Python cannot stop a running thread. A step past its deadline is given up: its lane goes on, its thread is replaced,
+and whatever it returns later is dropped. Only so many threads may be stuck at once; then jobs are dropped until one
+returns.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ class Threads(Bound):
         self._lock = threading.Lock()
         self._taken: set[Job] = set()
         self._inbox: deque[Job] = deque()
-        self._ready: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Job | None]
+        self._bell: threading.Event
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._workers: list[_Worker] = []
-        self._bell = threading.Event()
         self._asleep = False
         self._started = False
         self._closed = False
@@ -101,9 +102,12 @@ class Threads(Bound):
         return True
 
     def _start(self) -> None:
+        """Be born: not before the first job, since gevent may patch these modules until then."""
         with self._lock:
             if self._started:
                 return
+            self._ready = queue.SimpleQueue()
+            self._bell = threading.Event()
             self._started = True
         try:
             threading.Thread(target=self._conduct, name="shadowmig-conductor", daemon=True).start()
@@ -152,13 +156,20 @@ class Threads(Bound):
         with self._lock:
             idle = sum(worker.job is None for worker in self._workers)
             room = min(self._most_workers, self._most_workers + self._most_stuck - self.stuck) - len(self._workers)
-            for _ in range(min(waiting - idle, room)):
-                worker = _Worker()
-                self._workers.append(worker)
-                threading.Thread(target=self._work, args=(worker,), name="shadowmig-worker", daemon=True).start()
+            hired = [_Worker() for _ in range(min(waiting - idle, room))]
+            self._workers += hired
             helpless = not self._workers
+        for worker in hired:  # not under the lock: under gevent another greenlet runs before a thread has started
+            self._hire(worker)
         if waiting and helpless:
             self._drop_ready("stuck")
+
+    def _hire(self, worker: _Worker) -> None:
+        try:
+            threading.Thread(target=self._work, args=(worker,), name="shadowmig-worker", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: those that there are must do
+            with self._lock:
+                self._workers.remove(worker)
 
     def _watch(self) -> None:
         """Give up what is past its deadline."""
@@ -242,6 +253,8 @@ class Threads(Bound):
     def close(self) -> None:
         """Stop the threads; what is not done is dropped and counted as ``closed``."""
         self._closed = True
+        if not self._started:
+            return
         self._bell.set()
         while self._inbox:
             self._ready.put(self._inbox.popleft())

@@ -29,7 +29,7 @@ def wrap_sync(handler: Callable[..., Any], begin: Begin) -> tuple[Callable[..., 
 
     @functools.wraps(handler)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if rate and toss() < rate:
+        if toss() < rate:
             job = begin(args, kwargs)
             if job is not None:
                 try:
@@ -56,7 +56,7 @@ def wrap_async(handler: Callable[..., Any], begin: Begin) -> tuple[Callable[...,
 
     @functools.wraps(handler)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if rate and toss() < rate:
+        if toss() < rate:
             job = begin(args, kwargs)
             if job is not None:
                 try:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.errors import RecordError
-from shadowmig.model import Batch
+from shadowmig.model import Batch, Example, Finding, RuleUse, Summary
 
 if TYPE_CHECKING:
     from cattrs.preconf.json import JsonConverter
@@ -41,6 +41,13 @@ def converter() -> JsonConverter:
     made = make_converter()
     made.register_structure_hook(datetime, lambda value, _: _time(value))
     return made
+
+
+def warm_up() -> None:
+    """Import and build all that writing a batch needs."""
+    now = datetime.now(UTC)
+    finding = Finding("", "", "", "", "changed", ("", ""), 0, now, now, examples=(Example("", now, ""),))
+    encode(Batch("", "", "", now, (finding,), (Summary("", rules=(RuleUse("", 0),)),)))
 
 
 def _time(value: str) -> datetime:

@@ -73,6 +73,8 @@ class JsonLines:
         self._fsync = fsync
         self._patience = patience
         _check(self._path)
+        # Now, in the thread that builds the service: an import under way in another thread does not survive a fork.
+        _format.warm_up()
 
     def __repr__(self) -> str:
         return f"JsonLines({str(self._path)!r})"

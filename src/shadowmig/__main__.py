@@ -1,0 +1,7 @@
+"""``python -m shadowmig`` is the ``shadowmig`` command."""
+
+import sys
+
+from shadowmig.cli import main
+
+sys.exit(main())

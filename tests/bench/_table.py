@@ -1,0 +1,40 @@
+"""How benchmarks report: rows of a ratio, the bound it must keep, and the floor it was measured against."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "build" / "bench"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "_benchmarks.md"
+
+
+def report(bench: str, rows: list[tuple[str, float, float, str]]) -> None:
+    """
+    Print rows and keep them for `write_page`.
+
+    Args:
+        bench: Name of the benchmark.
+        rows: What was measured, the figure, the most it may be, and the unit or floor it is relative to.
+    """
+    for what, figure, bound, unit in rows:
+        mark = "ok" if figure <= bound else "MISSED"
+        print(f"{what:64} {figure:9.2f}  <= {bound:<6g} {unit:34} {mark}")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{bench}.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def write_page() -> None:
+    """Write the table of the docs from the latest results."""
+    lines = ["| what | measured | at most | relative to |", "|---|---|---|---|"]
+    for file in sorted(RESULTS.glob("*.json")):
+        for what, figure, bound, unit in json.loads(file.read_text(encoding="utf-8")):
+            lines.append(f"| {what} | {figure:.2f} | {bound:g} | {unit} |")
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    write_page()
+    sys.exit(0)
