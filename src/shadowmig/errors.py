@@ -17,7 +17,7 @@ or stay inside the engine, where they become a verdict.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 
 class ShadowmigError(Exception):
@@ -39,11 +39,6 @@ class ShadowmigError(Exception):
         self._data = data
         for name, value in data.items():
             setattr(self, name, value)
-
-    def bare(self) -> Self:
-        """Forget traceback and cause, which hold frames alive; returns the error itself."""
-        self.__cause__ = self.__context__ = None
-        return self.with_traceback(None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.remedy, self._data)

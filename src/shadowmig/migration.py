@@ -32,7 +32,7 @@ from shadowmig.engine.threads import Threads
 from shadowmig.engine.wrap import wrap_async, wrap_sync
 from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.findings import Tally, secrets
-from shadowmig.model import Batch, Comparison, Finding, Side, Stage, Summary, Verdict
+from shadowmig.model import Batch, Call, Comparison, Finding, Side, Stage, Summary, Verdict
 from shadowmig.protocols import Redactor, Sampler, Sink
 from shadowmig.sinks._spool import Spool
 from shadowmig.sinks.log import Log
@@ -184,7 +184,8 @@ class Migration:
             control: The old implementation; the handler is then the candidate.
             name: Name of the experiment; by default the handler's qualified name.
             compare: The comparator; by default `structural` without rules.
-            version: Takes the version out of a value. Answers with different versions are ``RACED``, not compared.
+            version: Takes the version out of a value; not asked about ``None``. Answers with different versions are
+                ``RACED``, not compared.
             confirm: Whether both sides are run once more before a difference counts as a mismatch.
             sample: Which calls are compared; by default the migration's.
             key: Gives a call's entity. Calls of one entity are checked one after the other, in their order.
@@ -313,8 +314,11 @@ class Migration:
 
     # Findings ------------------------------------------------------------------------------------------------------
 
-    def _record(self, experiment: Experiment, comparison: Comparison) -> None:
+    def _record(self, comparison: Comparison, make_call: Callable[[], Call]) -> None:
+        if not (comparison.differences or self._watchers or self._on_comparison):
+            return
         try:
+            comparison = evolve(comparison, call=make_call())
             if comparison.differences:
                 self._tally.record(evolve(comparison, verdict=Verdict.MISMATCH))
         except BaseException as error:
@@ -461,7 +465,10 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for migration in list(_open_migrations):
-        migration.close(migration._exit_timeout)
+        try:
+            migration.close(migration._exit_timeout)
+        except RuntimeError:  # from Python 3.12 on no thread can be started any more
+            migration._guard.count("submit", "the process ended before the first calls could be judged")
 
 
 os.register_at_fork(after_in_child=_after_fork)

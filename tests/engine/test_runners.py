@@ -410,6 +410,78 @@ def test_a_second_run_on_a_closed_loop_is_dropped() -> None:
     migration.close()
 
 
+def test_jobs_of_a_loop_that_was_just_closed_are_dropped() -> None:
+    """A loop that is closed without cancelling its tasks leaves no job behind, and its lane does not hold others up."""
+
+    async def candidate() -> int:
+        await asyncio.sleep(30)
+        return 1
+
+    async def handler() -> int:
+        return 1
+
+    migration = Migration("m", sinks=[], runner=Tasks(limit=2))
+    get = migration.read(handler, candidate=candidate, deadline=60, key=lambda call: 1, name="get")
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(get())
+        loop.run_until_complete(get())
+        for task in asyncio.all_tasks(loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # what we leave behind on purpose
+        loop.close()
+    assert reasons(migration) == {"skipped:loop_closed": 2}
+    assert migration.stats().pending == 0
+    assert reasons(migration) == {"skipped:loop_closed": 4}
+    migration.close()
+
+
+def test_threads_drop_what_belongs_to_an_ended_loop() -> None:
+    """A coroutine of an async handler is never run on another loop than its own."""
+    ran: list[int] = []
+
+    async def candidate() -> int:
+        ran.append(1)
+        return 1
+
+    async def handler() -> int:
+        return 1
+
+    with Migration("m", sinks=[], runner=Threads()) as migration:
+        get = migration.read(handler, candidate=candidate, name="get")
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(get())
+        loop.close()
+        assert migration.flush()
+        assert reasons(migration) == {"skipped:loop_closed": 1} or ran
+    assert verdict(migration, Verdict.MISMATCH) == 0
+
+
+def test_inline_deadlines() -> None:
+    """Inline, a sync candidate past its deadline is a difference afterwards, and an async one is cancelled."""
+
+    def slow() -> int:
+        time.sleep(0.1)
+        return 1
+
+    async def endless() -> int:
+        await asyncio.sleep(30)
+        return 1
+
+    async def handler() -> int:
+        return 1
+
+    async def main() -> None:
+        await migration.read(handler, candidate=endless, deadline=0.05, name="async")()
+
+    with Migration("m", sinks=[], runner=Inline()) as migration:
+        migration.read(lambda: 1, candidate=slow, deadline=0.05, name="sync")()
+        asyncio.run(main())
+        assert {finding.experiment: finding.kind for finding in migration.findings()} == {
+            "sync": "deadline",
+            "async": "deadline",
+        }
+
+
 def test_a_runner_serves_one_migration() -> None:
     """A runner given to a second migration is refused."""
     runner = Threads()

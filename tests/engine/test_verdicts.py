@@ -29,9 +29,8 @@ class Bench:
     def judge(self, control: Callable[[], Any], candidate: Callable[[], Any], **options: Any) -> Comparison:
         """Make one call and give its comparison."""
         get = self.migration.read(control, candidate=candidate, name=f"e{len(self.migration.experiments)}", **options)
-        with self.migration.inline() as seen:
-            with contextlib.suppress(Exception):  # the comparison tells what happened
-                get()
+        with self.migration.inline() as seen, contextlib.suppress(Exception):  # the comparison tells what happened
+            get()
         return seen[-1]
 
     @property
@@ -198,6 +197,12 @@ def test_same_versions_are_compared(bench: Bench) -> None:
     """Answers with the same version are compared."""
     comparison = bench.judge(lambda: {"v": 1, "a": 1}, lambda: {"v": 1, "a": 2}, version=version)
     assert (comparison.verdict, comparison.proof) == (Verdict.MISMATCH, "confirmed")
+
+
+def test_nothing_has_no_version(bench: Bench) -> None:
+    """``None`` against a record is a mismatch, although one of them has no version; twice ``None`` is a match."""
+    assert bench.judge(lambda: None, lambda: {"v": 1}, version=version).verdict is Verdict.MISMATCH
+    assert bench.judge(lambda: None, lambda: None, version=version).verdict is Verdict.MATCH
 
 
 def test_an_edit_between_the_reads_is_raced(bench: Bench) -> None:

@@ -29,7 +29,9 @@ def get(comment_id: int, *, deep: bool = False) -> dict[str, Any]:
 assert_type(get(1, deep=True), dict[str, Any])
 
 
-@migration.read(candidate=async_candidate, deadline=0.5, sample=capped(sticky(0.1, key=lambda call: call["id"]), per_second=5))
+@migration.read(
+    candidate=async_candidate, deadline=0.5, sample=capped(sticky(0.1, key=lambda call: call["id"]), per_second=5)
+)
 async def get_async(comment_id: int) -> dict[str, Any]:
     return {}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,21 +42,37 @@ def background_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+class LoopGone(Exception):
+    """The loop of an async handler has ended; what belongs to it cannot be run any more."""
+
+
 def start(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
     """
     Start an awaitable from a thread that is not its loop's.
 
     Args:
         awaitable: What to run.
-        loop: The loop it belongs to; if that is ``None`` or no longer runs, the bridge's.
+        loop: The loop it belongs to, or ``None`` for the bridge's.
 
     Returns:
         A future of ``concurrent.futures``; cancelling it cancels the awaitable.
+
+    Raises:
+        LoopGone: Its loop no longer runs.
     """
     import asyncio
 
-    home = loop if loop is not None and loop.is_running() else background_loop()
-    return asyncio.run_coroutine_threadsafe(_finish(awaitable), home)
+    home = background_loop() if loop is None else loop
+    finish = _finish(awaitable)
+    try:
+        if home.is_running() or loop is None:
+            return asyncio.run_coroutine_threadsafe(finish, home)
+    except RuntimeError:  # closed this very moment
+        pass
+    finish.close()
+    if isinstance(awaitable, Coroutine):
+        awaitable.close()
+    raise LoopGone
 
 
 async def _finish(awaitable: Awaitable[Any]) -> Any:

@@ -20,7 +20,7 @@ from shadowmig.engine.breaker import BreakerState
 from shadowmig.engine.counts import Counts
 from shadowmig.engine.guard import Guard, sent_from_outside
 from shadowmig.engine.handlers import Implementation
-from shadowmig.engine.job import Job, Outcome, Phase
+from shadowmig.engine.job import Job, Outcome, Phase, without_answer
 from shadowmig.engine.judge import Judge
 from shadowmig.engine.options import ReadOptions
 from shadowmig.engine.sampling import split
@@ -53,7 +53,7 @@ class Experiment:
         handler: Implementation,
         options: ReadOptions,
         runner: Runner,
-        publish: Callable[[Experiment, Comparison], None],
+        publish: Callable[[Comparison, Callable[[], Call]], None],
         get_source: Callable[[], str],
     ) -> None:
         self.name = name
@@ -214,7 +214,7 @@ class Experiment:
                     operation = "snapshot"
                 self._freeze(outcome, value)
             if outcome.problem is not None:
-                self._refuse(outcome)
+                self._counts.add(*outcome.problem)
                 return
             operation = "submit"
             if self.is_async:
@@ -237,20 +237,14 @@ class Experiment:
         if (seconds >= self._overhead or self._breaker.strikes) and self._breaker.spent(seconds, now):
             self.guard.count("overhead", f"{seconds * 1000:.0f} ms on the caller's path; shadowing pauses")
 
-    def _refuse(self, outcome: Outcome) -> None:
-        reason = outcome.why_not_comparable
-        if reason == "too_large":
-            self._skip(reason)
-        else:
-            self._counts.add(Verdict.BROKEN, reason)
-
     def _freeze(self, outcome: Outcome, value: Any) -> None:
         try:
             outcome.frozen = freeze(value, limit=self._limit)
+        except SnapshotTooLarge:
+            outcome.problem = (Verdict.SKIPPED, "too_large")
         except SnapshotError as problem:
-            if not isinstance(problem, SnapshotTooLarge):
-                self.guard.count("snapshot", problem)
-            outcome.problem = problem.bare()
+            self.guard.count("snapshot", problem)
+            outcome.problem = (Verdict.BROKEN, "snapshot")
 
     # Off the caller's path: running the sides ----------------------------------------------------------------------
 
@@ -274,9 +268,7 @@ class Experiment:
             return job.thaw()
         except BaseException as error:
             self.guard.count("thaw", error)
-            outcome = Outcome(0.0)
-            outcome.problem = SnapshotError("The arguments cannot be thawed.")
-            return outcome
+            return without_answer(Verdict.BROKEN, "thaw")
 
     def _observe(self, job: Job, side: Side, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
         CHECKED_SIDE.set(side)
@@ -287,6 +279,8 @@ class Experiment:
                 future = bridge.start(value, job.loop)
                 job.cancel = future.cancel
                 value = future.result()
+        except bridge.LoopGone:
+            return without_answer(Verdict.SKIPPED, "loop_closed")
         except BaseException as error:
             if job.inline and sent_from_outside(error):
                 raise
@@ -331,7 +325,7 @@ class Experiment:
             self._freeze(outcome, value)
         except BaseException as failure:
             self.guard.count(operation, failure)
-            outcome.problem = SnapshotError(f"{operation} failed")
+            outcome.problem = (Verdict.BROKEN, operation)
         return outcome
 
     def note_check(self, job: Job) -> None:
@@ -352,11 +346,7 @@ class Experiment:
         self._counts.add_seconds(comparison)
         if comparison.reason == "unexplained" and count < UNEXPLAINED:
             comparison = evolve(comparison, differences=())
-        try:
-            comparison = evolve(comparison, call=job.call())
-        except BaseException as error:
-            self.guard.count("thaw", error)
-        self._publish(self, comparison)
+        self._publish(comparison, job.call)
 
     def dropped(self, reason: str) -> None:
         """Count a job that will not be judged, as ``SKIPPED`` for this reason."""
@@ -380,5 +370,8 @@ def _cancelled_from_outside(error: BaseException) -> bool:
     """Whether our own task was told to stop, rather than the checked side having raised this by itself."""
     import asyncio
 
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs: the coroutine of a loop that was closed is being destroyed
+        return True
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

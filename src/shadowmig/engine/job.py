@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
-from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Side, Verdict
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Outcome:
         error: Class of the exception, or ``None``.
         message: Its text, capped.
         late: Whether the deadline passed.
-        problem: Why the value could not be frozen, or ``None``.
+        problem: Why there is nothing to compare, as the verdict and its reason; or ``None``.
         duration: Seconds.
     """
 
@@ -54,7 +53,7 @@ class Outcome:
     error: type[BaseException] | None = None
     message = ""
     late = False
-    problem: SnapshotError | None = None
+    problem: tuple[Verdict, str] | None = None
 
     def __init__(self, duration: float) -> None:
         self.duration = duration
@@ -76,12 +75,12 @@ class Outcome:
         value = MISSING if self.frozen is None else self.frozen.thaw()
         return Observation(side, value=value, duration=self.duration)
 
-    @property
-    def why_not_comparable(self) -> str:
-        """Empty if the outcome can be compared, else the reason in a word."""
-        if self.problem is None:
-            return ""
-        return "too_large" if isinstance(self.problem, SnapshotTooLarge) else "snapshot"
+
+def without_answer(verdict: Verdict, reason: str) -> Outcome:
+    """Give the outcome of a side that could not be asked."""
+    outcome = Outcome(0.0)
+    outcome.problem = (verdict, reason)
+    return outcome
 
 
 def _qualified(kind: type) -> str:
@@ -187,9 +186,7 @@ class Job:
         """Give the result of a step out of which something escaped that our own code should have caught."""
         self.experiment.guard.count("run", error)
         if self.phase is Phase.CHECK:
-            outcome = Outcome(0.0)
-            outcome.problem = SnapshotError("The checked side could not be run.")
-            return outcome
+            return without_answer(Verdict.BROKEN, "run")
         return LATE if self.phase is Phase.RECHECK else Comparison(Verdict.BROKEN, reason="run")
 
     def drop(self, reason: str) -> None:

@@ -158,8 +158,8 @@ class Judge:
         if job.checked.late:
             return _deadline(job)
         if job.checked.problem is not None:
-            reason = job.checked.why_not_comparable
-            return Comparison(Verdict.SKIPPED if reason == "too_large" else Verdict.BROKEN, reason=reason)
+            verdict, reason = job.checked.problem
+            return Comparison(verdict, reason=reason)
         control, candidate = self._observed(job.side(Side.CONTROL), job.side(Side.CANDIDATE))
         if self._raced(control, candidate):
             comparison = Comparison(Verdict.RACED, None, control, candidate, reason="version")
@@ -223,7 +223,9 @@ class Judge:
             return self._options.version(value)
 
     def _raced(self, left: Observation, right: Observation) -> bool:
-        if self._options.version is None or left.raised is not None or right.raised is not None:
+        # An exception has no version, and neither has None, as which many handlers answer "not found".
+        nothing = any(side.raised is not None or side.value is None for side in (left, right))
+        if self._options.version is None or nothing:
             return False
         ours, theirs = self._version(left.value), self._version(right.value)
         with _Operation("version"):

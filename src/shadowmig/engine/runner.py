@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from shadowmig.engine.desk import do
-from shadowmig.engine.job import Phase
+from shadowmig.engine.job import LATE, Outcome, Phase
 from shadowmig.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,12 +78,18 @@ class Bound:
         self.desk = desk
 
 
+def _in_time(job: Job, result: object) -> object:
+    """Give a step's result, or `LATE` if the checked side took too long, which inline shows only afterwards."""
+    late = isinstance(result, Outcome) and result.duration > job.deadline
+    return LATE if late else result
+
+
 class Inline(Bound):
     """
     Does everything before the call returns, in the caller's thread or task. For tests.
 
-    The caller waits for the checked side, and a deadline only shows afterwards: nothing is interrupted. All other
-    promises hold.
+    The caller waits for the checked side. For sync code a deadline only shows afterwards, since nothing can be
+    interrupted; async code is cancelled. All other promises hold.
     """
 
     def full(self) -> bool:
@@ -98,7 +104,7 @@ class Inline(Bound):
             job.settle = lambda: self._settle(job)
             return True
         while job.phase is not Phase.DONE:
-            job.advance(do(job))
+            job.advance(_in_time(job, do(job)))
         self.desk.tell()
         return True
 
@@ -108,11 +114,16 @@ class Inline(Bound):
         loop = asyncio.get_running_loop()
         try:
             while job.phase is not Phase.DONE:
-                if job.calls_sides:
-                    # In a task, so that what the checked side does to the context stays there.
-                    job.advance(await loop.create_task(job.step_async(), context=job.context.copy()))
-                else:
+                if not job.calls_sides:
                     job.advance(do(job))
+                    continue
+                # In a task, so that what the checked side does to the context stays there.
+                task = loop.create_task(job.step_async(), context=job.context.copy())
+                try:
+                    done, _ = await asyncio.wait({task}, timeout=job.deadline)
+                finally:
+                    task.cancel()
+                job.advance(task.result() if done else LATE)
             self.desk.tell()
         except Exception as error:
             job.experiment.guard.count("run", error)

@@ -7,7 +7,6 @@ Tasks are held by strong references, bounded in number, and end with their loop.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
@@ -40,15 +39,24 @@ class Tasks(Bound):
 
     def reset(self) -> None:
         """Start over, as a forked child does."""
-        self._lock = threading.Lock()
         self._taken: set[Job] = set()
         self._tasks: dict[asyncio.Task[Any], Job] = {}
-        self._lanes: dict[Hashable, deque[Job]] = {}
+        self._lanes: dict[tuple[Any, Hashable], deque[Job]] = {}
         self._closed = False
 
     def full(self) -> bool:
         """Whether the limit is reached, or the runner closed."""
+        if len(self._taken) < self._limit:
+            return self._closed
+        self._reap()
         return len(self._taken) >= self._limit or self._closed
+
+    def _reap(self) -> None:
+        """Drop what waits for a loop that was closed."""
+        for job in list(self._taken):
+            if job.calls_sides and job.loop.is_closed():
+                self._lanes.pop((job.loop, job.key), None)
+                job.drop("loop_closed")
 
     def submit(self, job: Job) -> bool:
         """Take a job; called on the loop. False if there is no room."""
@@ -57,11 +65,12 @@ class Tasks(Bound):
         job.runner = self
         self._taken.add(job)
         if job.key is not None:
-            lane = self._lanes.get(job.key)
+            # A lane belongs to a loop: what is started on a loop must be started in its thread.
+            lane = self._lanes.get((job.loop, job.key))
             if lane is not None:
                 lane.append(job)
                 return True
-            self._lanes[job.key] = deque()
+            self._lanes[job.loop, job.key] = deque()
         self._begin(job)
         return True
 
@@ -95,7 +104,7 @@ class Tasks(Bound):
             job.cancel()
         if task.cancelled():
             # Its loop is ending: a next task would never be run.
-            for waiting in (job, *self._lanes.pop(job.key, ())):
+            for waiting in (job, *self._lanes.pop((job.loop, job.key), ())):
                 waiting.drop("cancelled")
             return
         error = task.exception()
@@ -110,11 +119,11 @@ class Tasks(Bound):
         """Let the next job of the lane go; called on the loop."""
         if job.key is None or job.phase is not Phase.CHECK:
             return
-        lane = self._lanes.get(job.key)
+        lane = self._lanes.get((job.loop, job.key))
         if lane:
             self._begin(lane.popleft())
         else:
-            self._lanes.pop(job.key, None)
+            self._lanes.pop((job.loop, job.key), None)
 
     def again(self, job: Job) -> None:
         """Take a job back to run both sides once more; called by the desk's thread."""
@@ -129,6 +138,7 @@ class Tasks(Bound):
 
     def pending(self) -> int:
         """Number of jobs taken and not done."""
+        self._reap()
         return len(self._taken)
 
     def close(self) -> None:
