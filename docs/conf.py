@@ -32,7 +32,7 @@ napoleon_use_ivar = True
 nitpicky = True
 # There is no network while the documentation is built, so what others define cannot be linked.
 nitpick_ignore_regex = [
-    ("py:.*", r"(attr|collections|contextvars|datetime|enum|pathlib|re|subprocess|types|typing)\..*"),
+    ("py:.*", r"(attr|collections|contextvars|datetime|enum|os|pathlib|re|subprocess|types|typing)\..*"),
     ("py:.*", r"(Any|Callable|Iterable|Iterator|Mapping|Path|Self|Sequence|TracebackType|datetime|timedelta)"),
 ]
 
