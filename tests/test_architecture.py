@@ -23,7 +23,7 @@ LAYERS = (
     ("wire", "findings"),
     ("engine",),
     ("migration", "corpus", "sweep"),
-    ("report", "testing", "demo", "cli", "pytest_plugin", "__init__"),
+    ("report", "testing", "demo", "cli", "pytest_plugin", "__init__", "__main__"),
 )
 """From the bottom up; ``__init__`` is the front door."""
 

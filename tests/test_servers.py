@@ -205,6 +205,9 @@ def test_stopped_when_the_watchdog_hangs(ours, monkeypatch):
     with Memcached() as server:
         port, folder = server.port, server.folder
         os.kill(server._watchdog.pid, signal.SIGSTOP)
+    end = time.monotonic() + 10  # the killed server is nobody's child here, so its end cannot be waited for
+    while listens(port) and time.monotonic() < end:
+        time.sleep(0.01)
     assert not listens(port)
     assert not folder.exists()
 

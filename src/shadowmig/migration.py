@@ -135,7 +135,7 @@ class Migration:
     def _start_over(self) -> None:
         """Begin with empty counts, as in a new process."""
         self._source = f"{os.getpid():x}-{os.urandom(6).hex()}"
-        self._guard = Guard(self.name)
+        self._guard = Guard(self.name, "stats().errors")
         self._tally = Tally(
             self.name,
             label=self.label,
@@ -199,7 +199,7 @@ class Migration:
             snapshot_limit: Largest copy of an answer or an argument, in bytes; larger ones are skipped and counted.
 
         Returns:
-            The handler, wrapped: same name, signature and type.
+            The wrapped handler, with the same name, signature and type.
 
         Raises:
             ConfigError: An option is wrong.
@@ -482,7 +482,7 @@ def _warm_up() -> None:
     A process that forks while another thread imports leaves its child with half a module. So no thread of ours imports
     anything; sinks import what they need when they are built.
     """
-    import asyncio  # noqa: F401 - see above
+    import asyncio  # noqa: F401 - only to have it imported
 
     from shadowmig.compare import deep
 

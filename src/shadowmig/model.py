@@ -338,7 +338,8 @@ class Summary:
         verdicts: Calls by verdict; every verdict has an entry. Calls that were not sampled are in none.
         reasons: Calls that were `SKIPPED`, `BROKEN` or `RACED`, by reason, as ``"skipped:shed"``.
         errors: Internal failures by the operation they happened in; the call itself has a verdict of its own.
-        noise: Paths at which control disagreed with itself, and how often; blind spots of the comparison.
+        noise: Paths, with indices folded, at which control disagreed with itself, and in how many calls; blind spots
+            of the comparison.
         rules: Use of the comparator's rules; one never used after many calls is probably mistyped or outlived.
         control_seconds: Total time of control in the calls compared.
         candidate_seconds: Total time of the candidate in the calls compared.

@@ -38,8 +38,7 @@ class Sampler(Protocol):
     Decides whether a call is compared.
 
     Called on the caller's path, in the caller's thread, so it must be quick. An exception counts as "no", is counted
-    under the operation ``sample``, and never reaches the caller. A sampler may have an attribute ``rate`` (0 to 1):
-    then only that share of calls, drawn at random, is shown to it at all.
+    under the operation ``sample``, and never reaches the caller.
     """
 
     def __call__(self, call: Call) -> bool: ...

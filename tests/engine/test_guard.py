@@ -40,7 +40,7 @@ def throw(error: BaseException) -> Callable[[], None]:
 
 def test_failures_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Each kind of failure is logged once and counted each time, without the text of the error."""
-    guard = Guard("get_comment")
+    guard = Guard("get_comment", "stats()")
     with caplog.at_level(logging.WARNING, "shadowmig"):
         for _ in range(3):
             guard.absorb("sample", raised(throw(ValueError("a user's secret"))))
@@ -63,7 +63,7 @@ def test_a_broken_log_handler_harms_nobody() -> None:
     logger, handler = logging.getLogger("shadowmig"), Broken()
     logger.addHandler(handler)
     try:
-        guard = Guard("x")
+        guard = Guard("x", "stats()")
         guard.count("sink", ValueError("x"))
     finally:
         logger.removeHandler(handler)
@@ -73,7 +73,7 @@ def test_a_broken_log_handler_harms_nobody() -> None:
 @pytest.mark.parametrize("error", [SystemExit(1), GeneratorExit(), ServerTimeout()])
 def test_what_our_own_code_raises_is_absorbed(error: BaseException) -> None:
     """A BaseException that an operation raises by itself is absorbed."""
-    guard = Guard("x")
+    guard = Guard("x", "stats()")
     guard.absorb("sample", raised(throw(error)))
     assert guard.counts == {"sample": 1}
 
@@ -81,7 +81,7 @@ def test_what_our_own_code_raises_is_absorbed(error: BaseException) -> None:
 def test_ctrl_c_goes_on() -> None:
     """``KeyboardInterrupt`` in the main thread is raised again."""
     with pytest.raises(KeyboardInterrupt):
-        Guard("x").absorb("sample", raised(throw(KeyboardInterrupt())))
+        Guard("x", "stats()").absorb("sample", raised(throw(KeyboardInterrupt())))
 
 
 def test_in_other_threads_nothing_is_sent() -> None:
@@ -114,7 +114,7 @@ def test_a_signal_handlers_exception_goes_on(as_method: bool) -> None:
     try:
         error = raised(interrupted)
         with pytest.raises(ServerTimeout):
-            Guard("x").absorb("sample", error)
+            Guard("x", "stats()").absorb("sample", error)
     finally:
         signal.signal(signal.SIGALRM, before)
 

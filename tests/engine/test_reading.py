@@ -326,6 +326,24 @@ def test_handlers_with_variable_parameters_are_not_checked(migration: Migration)
         migration.read(lambda n, *, m: n, candidate=lambda n: n, name="required")
 
 
+def test_parameters_may_have_other_names(migration: Migration) -> None:
+    """Arguments passed by name reach the other side under its own names, in every stage."""
+
+    class Comments:
+        @migration.read(candidate=lambda ident, depth=1: (ident, depth))
+        def get(self, comment_id: int, levels: int = 1) -> tuple[int, int]:
+            return comment_id, levels
+
+    get = migration.read(lambda a, *, b: (a, b), candidate=lambda x, *, b: (x, b), name="keyword")
+    comments = Comments()
+    for stage in ("shadow", "live", "complete"):
+        migration.stage = stage
+        assert comments.get(1, 2) == comments.get(1, levels=2) == comments.get(comment_id=1, levels=2) == (1, 2)
+        assert get(1, b=2) == get(a=1, b=2) == (1, 2)
+    assert verdicts(migration, "Comments.get") == {"match": 6}
+    assert verdicts(migration, "keyword") == {"match": 4}
+
+
 def test_a_candidate_may_change_its_arguments(migration: Migration) -> None:
     """What the candidate does to its arguments reaches neither the handler nor the caller."""
 

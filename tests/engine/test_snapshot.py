@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import enum
+import gc
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -158,13 +160,21 @@ def test_one_shot_values_are_refused_and_not_consumed(value: Any) -> None:
     assert list(inner) == ["a"]
 
 
-def test_a_lock_is_refused_or_shared() -> None:
-    """What cannot be copied is refused in answers and kept by reference in arguments."""
-    lock = threading.Lock()
+def test_a_lock_is_refused() -> None:
+    """An answer that holds something that cannot be copied is refused, with what to do."""
     with pytest.raises(SnapshotError, match=r"cannot be frozen.*extract="):
-        freeze({"lock": lock}, limit=LIMIT)
-    thawed = freeze({"lock": lock, "tags": [1]}, limit=LIMIT, share=True).thaw()
-    assert thawed == {"lock": lock, "tags": [1]}
+        freeze({"lock": threading.Lock()}, limit=LIMIT)
+
+
+def test_objects_with_a_finalizer_are_refused() -> None:
+    """No copy is made whose finalizer would close what belongs to the original."""
+
+    class Handle:
+        def __del__(self) -> None:
+            pass
+
+    with pytest.raises(SnapshotError, match="Handle has a finalizer"):
+        freeze([Handle()], limit=LIMIT)
 
 
 @pytest.mark.parametrize("value", ["x" * 2000, b"x" * 2000, ["x" * 2000], {"a": b"x" * 2000}, list(range(2000))])
@@ -267,6 +277,49 @@ def test_arguments_that_cannot_be_copied_are_shared() -> None:
     for _ in range(3):
         (thawed,), _named = freeze_arguments((request,), {}, own=0, limit=LIMIT).thaw()
         assert thawed is request
+    assert len(tried) == 1
+
+
+def test_a_file_stays_open() -> None:
+    """An open file among the arguments is shared whole: no copy of its wrapper closes it."""
+    with tempfile.NamedTemporaryFile() as file:
+        tags = ["a"]
+        arguments = freeze_arguments(([file, tags, {"file": file}],), {}, own=0, limit=LIMIT)
+        tags.append("b")
+        (thawed,), _named = arguments.thaw()
+        assert thawed == [file, ["a"], {"file": file}]
+        thawed.clear()
+        del thawed, arguments
+        gc.collect()
+        assert not file.closed
+
+
+def test_objects_of_frameworks_are_shared() -> None:
+    """A request or a model is passed on as it is, and nothing of it is loaded."""
+    from django.utils.datastructures import MultiValueDict
+    from django.utils.functional import SimpleLazyObject
+
+    class Request(MultiValueDict):  # type: ignore[misc]  # django brings no types
+        pass
+
+    request = Request()
+    request.user = SimpleLazyObject(lambda: pytest.fail("the user was loaded"))
+    for _ in range(2):
+        (thawed,), _named = freeze_arguments((request,), {}, own=0, limit=LIMIT).thaw()
+        assert thawed is request
+    with pytest.raises(SnapshotError, match="would be loaded"):
+        freeze({"user": request.user}, limit=LIMIT)
+
+
+def test_plain_arguments_nested_too_deep_are_refused() -> None:
+    """An argument nested 100 000 deep is refused rather than shared."""
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(SnapshotError, match="RecursionError"):
+        freeze_arguments((value,), {}, own=0, limit=LIMIT * 100)
+    while value:
+        value = value.pop()
 
 
 def test_arguments_that_are_too_large_to_copy() -> None:
@@ -280,7 +333,7 @@ def test_arguments_that_are_too_large_to_copy() -> None:
     for _ in range(2):
         (thawed,), _named = freeze_arguments((big,), {}, own=0, limit=1000).thaw()
         assert thawed is big
-    assert Big in snapshot._shared_types
+    assert Big in snapshot._shared
     with pytest.raises(SnapshotTooLarge):
         freeze_arguments((list(range(10_000)),), {}, own=0, limit=1000)
 

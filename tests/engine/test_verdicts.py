@@ -13,7 +13,7 @@ import pytest
 
 from shadowmig import Difference, Migration, exact, structural
 from shadowmig.engine import Breaker, Inline, Threads
-from shadowmig.engine.experiment import UNEXPLAINED
+from shadowmig.engine.experiment import SUSPICIOUS
 from shadowmig.engine.judge import MOST_DIFFERENCES, overlap
 from shadowmig.model import Comparison, Raised, Side, Verdict
 from shadowmig.sinks import Memory
@@ -260,17 +260,36 @@ def test_a_handler_that_cannot_be_run_again_is_told(bench: Bench) -> None:
     assert bench.summary.errors == {"confirm": 1}
 
 
+def test_handlers_that_cannot_be_run_again_become_a_finding() -> None:
+    """If control keeps raising when run again, a finding says that nothing can be confirmed."""
+    runs = itertools.count()
+
+    def control() -> int:
+        if next(runs) % 2:
+            raise RuntimeError("no request")
+        return 1
+
+    with Migration("m", sinks=[], runner=Inline()) as migration:
+        get = migration.read(control, candidate=lambda: 2, name="get")
+        for _ in range(SUSPICIOUS):
+            assert not migration.findings()
+            get()
+        (finding,) = migration.findings()
+    assert (finding.kind, finding.types[0]) == ("raised", "builtins.RuntimeError")
+    assert "confirm=False" in finding.examples[0].note
+
+
 def test_a_wrong_version_does_not_hide_behind_races() -> None:
     """A candidate whose version never agrees, while control's stands still, becomes a finding of its own."""
     with Migration("m", sinks=[], runner=Inline()) as migration:
         get = migration.read(lambda: {"v": 7}, candidate=lambda: {"v": 0}, version=version, name="get")
-        for _ in range(UNEXPLAINED - 1):
+        for _ in range(SUSPICIOUS - 1):
             get()
         assert not migration.findings()
         get()
         (finding,) = migration.findings()
         summary = migration.stats().experiments["get"]
-    assert (summary.verdicts[Verdict.RACED], summary.reasons) == (UNEXPLAINED, {"raced:unexplained": UNEXPLAINED})
+    assert (summary.verdicts[Verdict.RACED], summary.reasons) == (SUSPICIOUS, {"raced:unexplained": SUSPICIOUS})
     assert summary.verdicts[Verdict.MISMATCH] == 0
     assert (finding.examples[0].control, finding.examples[0].candidate) == ("7", "0")
     assert "no race" in finding.examples[0].note

@@ -24,8 +24,8 @@ class Breaker:
     When to stop shadowing.
 
     Attributes:
-        errors: Share of failed checks that opens it, above 0 to 1. A check fails when the checked side raises and the
-            served one did not, or when it runs past its deadline. 1.0 or less; use ``errors=2`` to never open.
+        errors: Share of failed checks that opens it, above 0; a number above 1 never does. A check fails when the
+            checked side raises and the served one did not, or when it runs past its deadline.
         window: Number of latest checks looked at, at least 1; it opens only once that many are known.
         pause: Seconds until a probe is let through; doubled after each failed probe, up to 16 times.
         overhead: Seconds our own operations may take on the caller's path in one call. Three times that in all, within

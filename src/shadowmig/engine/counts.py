@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Final
 
-from shadowmig.model import Comparison, Differences, RuleUse, Side, Stage, Summary, Verdict
+from shadowmig.model import Comparison, RuleUse, Side, Stage, Summary, Verdict
 
 MOST_NOISE: Final = 200
 """Paths of noise remembered for one experiment."""
@@ -38,12 +39,12 @@ class Counts:
                 if observation is not None:
                     self._seconds[observation.side] += observation.duration
 
-    def add_noise(self, noise: Differences) -> None:
-        """Count the paths at which control disagreed with itself."""
+    def add_noise(self, paths: Iterable[str]) -> None:
+        """Count a call in which control disagreed with itself at these paths."""
         with self._lock:
-            for difference in noise:
-                if difference.path in self._noise or len(self._noise) < MOST_NOISE:
-                    self._noise[difference.path] = self._noise.get(difference.path, 0) + 1
+            for path in set(paths):
+                if path in self._noise or len(self._noise) < MOST_NOISE:
+                    self._noise[path] = self._noise.get(path, 0) + 1
 
     def summary(self, experiment: str, stage: Stage, errors: dict[str, int], rules: tuple[RuleUse, ...]) -> Summary:
         """The counts so far."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from shadowmig.engine.runner import Runner
     from shadowmig.engine.wrap import Switch
 
-UNEXPLAINED: Final = 5
-"""Races without a concurrent change after which they become a finding."""
+SUSPICIOUS: Final = 5
+"""Races of a kind that may hide defects after which they become a finding."""
 
 
 class Experiment:
@@ -66,9 +66,8 @@ class Experiment:
         self._publish = publish
         self._get_source = get_source
         self._own = 1 if handler.own else 0
-        own = bool(handler.own)
         self._is_async = {side: item.is_async for side, item in sides.items()}
-        self._call = {side: item.adapted(own) for side, item in sides.items()}
+        self._call = {side: item.adapted(handler) for side, item in sides.items()}
         self._serve = {side: self._served(side) for side in sides}
         self._stage: Stage | None = options.stage
         self._default_stage = Stage.SHADOW
@@ -83,7 +82,7 @@ class Experiment:
     def reset(self) -> None:
         """Forget all counts; also what a forked child does, whose parent keeps counting its own."""
         self._numbers = itertools.count(1)
-        self.guard = Guard(self.name)
+        self.guard = Guard(self.name, f"stats().experiments[{self.name!r}].errors")
         self._counts = Counts()
         self._judge = Judge(self._options, self.guard, self._counts)
         self._breaker = BreakerState(self._options.breaker)
@@ -154,15 +153,16 @@ class Experiment:
             if row.checked is None or CHECKED_SIDE.get() is not None:
                 return None
             number, key = next(self._numbers), None
-            obstacle = self._obstacle(entered)
-            if self._asks and not obstacle:
+            if self._breaker.waits(entered):
+                return self._skip("breaker")
+            if self._asks:
                 call = self._call_of(args, kwargs, number)
                 if self._decide is not None and not self._decide(call):
                     return None
                 operation = "key"
                 key = self._key_of(call)
-            if obstacle or not self._breaker.allow(entered):
-                return self._skip(obstacle or "breaker")
+            if self._runner.full() or not self._breaker.allow(entered):
+                return self._skip("shed" if self._runner.full() else "breaker")
             operation = "snapshot"
             job = Job(self, row, self._serve[row.served], args, kwargs, number, entered)
             job.key = key
@@ -181,12 +181,6 @@ class Experiment:
             if operation != "sample":
                 self._counts.add(Verdict.BROKEN, operation)
             return None
-
-    def _obstacle(self, now: float) -> str:
-        """Give the reason, in a word, why no call can be taken now; empty if one can."""
-        if self._breaker.waits(now):
-            return "breaker"
-        return "shed" if self._runner.full() else ""
 
     def _call_of(self, args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call:
         """Build the call for the user's sampler and key, with the arguments themselves."""
@@ -344,7 +338,7 @@ class Experiment:
         """Count a judgement and publish it."""
         count = self._counts.add(comparison.verdict, comparison.reason)
         self._counts.add_seconds(comparison)
-        if comparison.reason == "unexplained" and count < UNEXPLAINED:
+        if comparison.verdict is Verdict.RACED and count < SUSPICIOUS:
             comparison = evolve(comparison, differences=())
         self._publish(comparison, job.call)
 

@@ -31,13 +31,14 @@ OPERATIONS: Final = (
     "redact",
     "render",
     "explain",
+    "on_comparison",
     "sink",
     "overhead",
 )
 """
 Every operation an internal failure can be reported under, in the order of a call.
 
-``sample`` `key` ``snapshot`` ``extract`` ``submit`` happen on the caller's path, the others off it.
+``sample``, ``key``, ``snapshot``, ``extract`` and ``submit`` happen on the caller's path, the others off it.
 """
 
 _log = logging.getLogger("shadowmig")
@@ -45,14 +46,16 @@ _log = logging.getLogger("shadowmig")
 
 class Guard:
     """
-    Counts and logs internal failures of one experiment.
+    Counts and logs internal failures.
 
     Args:
-        name: The experiment, for the log line.
+        name: What they belong to, for the log line.
+        where: Where their counts are to be found, for the log line.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, where: str) -> None:
         self._name = name
+        self._where = where
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._logged: set[tuple[str, type]] = set()
@@ -84,11 +87,11 @@ class Guard:
         try:
             detail = error if isinstance(error, str) else f"{type(error).__name__} {_place(error.__traceback__)}"
             _log.warning(
-                "shadowmig: %s: operation %r failed: %s (logged once; see stats().experiments[%r].errors)",
+                "shadowmig: %s: operation %r failed: %s (logged once; counted in %s)",
                 self._name,
                 operation,
                 detail,
-                self._name,
+                self._where,
             )
         except Exception:  # noqa: S110 - a broken log handler has nowhere left to be reported, and is counted above
             pass

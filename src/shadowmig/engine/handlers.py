@@ -28,6 +28,7 @@ class Implementation:
         is_async: Whether calling it gives a coroutine.
         own: Its first parameter if that is ``self`` or ``cls``, else empty.
         parameters: Names and defaults.
+        takes_any: Whether it takes any keyword.
     """
 
     function: Callable[..., Any]
@@ -35,12 +36,34 @@ class Implementation:
     is_async: bool
     own: str
     parameters: Parameters
+    takes_any: bool
 
-    def adapted(self, own: bool) -> Callable[..., Any]:
-        """Give a callable for a handler that has an own first argument (`own`) or none, dropping it if need be."""
-        if not own or self.own:
-            return self.function
-        return functools.partial(_without_first, self.function)
+    def adapted(self, handler: Implementation) -> Callable[..., Any]:
+        """
+        Give something that can be called as the handler is.
+
+        Drops the handler's ``self`` if this has none, and passes arguments on under this one's own names.
+        """
+        function = self.function
+        drop = bool(handler.own) and not self.own
+        names = _renamed(handler.parameters.names[drop:], self)
+        if names:
+            function = functools.partial(_with_names, function, names)
+        return functools.partial(_without_first, function) if drop else function
+
+
+def _renamed(theirs: tuple[str, ...], other: Implementation) -> dict[str, str]:
+    """Give the other side's names of the handler's parameters, where they differ."""
+    ours = other.parameters.names
+    return (
+        {}
+        if other.takes_any
+        else {name: own for name, own in zip(theirs, ours, strict=False) if name != own and name not in ours}
+    )
+
+
+def _with_names(function: Callable[..., Any], names: dict[str, str], /, *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **{names.get(name, name): value for name, value in kwargs.items()})
 
 
 def _without_first(function: Callable[..., Any], _own: object, /, *args: Any, **kwargs: Any) -> Any:
@@ -77,6 +100,8 @@ def implementation(function: Any, field: str) -> Implementation:
         is_async=inspect.iscoroutinefunction(inner),
         own=_own(signature),
         parameters=_parameters(signature),
+        takes_any=signature is None
+        or any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values()),
     )
 
 

@@ -15,6 +15,7 @@ from shadowmig.engine.guard import Guard
 from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.options import ReadOptions
 from shadowmig.errors import CompareError
+from shadowmig.findings import fold
 from shadowmig.model import Comparison, Difference, Differences, Observation, Raised, Side, Verdict
 from shadowmig.protocols import Comparator
 
@@ -184,7 +185,9 @@ class Judge:
         if control.raised is not None and first.control.raised is None:
             # A handler that needs its request raises here each time: without a trace, every mismatch would be lost.
             self._guard.count("confirm", f"control raised {control.raised.type} when run again; see confirm=False")
-            return _raced(first, "control raised when run again")
+            note = "Control raises when run again, so nothing can be confirmed. If it needs its request: confirm=False."
+            difference = Difference("$", "raised", control.raised, candidate.raised or candidate.value, note=note)
+            return _suspicious(first, difference, "control raised when run again")
         if first.verdict is Verdict.RACED:
             stood_still = not self._raced(first.control, control)
             unexplained = stood_still and self._raced(control, candidate)
@@ -192,7 +195,8 @@ class Judge:
         if self._raced(control, candidate):
             return _raced(first, "version")
         noise = self._differ(first.control, control)
-        self._counts.add_noise(noise)
+        if not self._raced(first.control, control):  # an edit is no noise
+            self._counts.add_noise(fold(difference.path) for difference in noise)
         kept = confirmed(first.differences, self._differ(control, candidate), noise)
         if not kept:
             return _raced(first, "control changed" if noise else "did not differ again")
@@ -201,16 +205,9 @@ class Judge:
     def _unexplained(self, first: Comparison) -> Comparison:
         """Name a race without a concurrent change: a candidate with a wrong version would hide there."""
         assert first.control is not None and first.candidate is not None
-        difference = Difference(
-            "$",
-            "changed",
-            self._version(first.control.value),
-            self._version(first.candidate.value),
-            note="The versions differ although control's stood still: no race. Is the candidate's version right?",
-        )
-        return Comparison(
-            Verdict.RACED, None, first.control, first.candidate, (difference,), proof="reread", reason="unexplained"
-        )
+        versions = self._version(first.control.value), self._version(first.candidate.value)
+        note = "The versions differ although control's stood still: no race. Is the candidate's version right?"
+        return _suspicious(first, Difference("$", "changed", *versions, note=note), "unexplained")
 
     def _observed(self, control: Outcome | None, candidate: Outcome | None) -> tuple[Observation, Observation]:
         assert control is not None and candidate is not None
@@ -261,6 +258,11 @@ class _Operation:
 
 def _raced(first: Comparison, reason: str) -> Comparison:
     return Comparison(Verdict.RACED, None, first.control, first.candidate, reason=reason)
+
+
+def _suspicious(first: Comparison, difference: Difference, reason: str) -> Comparison:
+    """A race that may hide a defect: with a difference that becomes a finding if there are several."""
+    return Comparison(Verdict.RACED, None, first.control, first.candidate, (difference,), proof="reread", reason=reason)
 
 
 def _deadline(job: Job) -> Comparison:

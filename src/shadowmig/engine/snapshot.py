@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import pickle
 import types
-from collections.abc import Callable, Mapping
-from copyreg import dispatch_table
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 from uuid import UUID
 
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
@@ -34,6 +33,15 @@ ATOMS: Final = frozenset(
 _BY_REFERENCE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 _ONE_SHOT: Final = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 _PLAIN: Final = ATOMS | {dict, list, tuple, set, frozenset, bytearray}
+_IN_PIECES: Final = frozenset({dict, list, tuple})
+_LAZY: Final = frozenset({"django.utils.functional.SimpleLazyObject", "django.utils.functional.LazyObject"})
+"""Classes whose objects run a query when they are copied."""
+_FRAMEWORKS: Final = frozenset(
+    {"aiohttp", "bottle", "django", "falcon", "fastapi", "flask", "pyramid", "quart", "sanic", "sqlalchemy"}
+    | {"starlette", "tornado", "werkzeug"}
+)
+"""Packages whose objects (requests, sessions, models) are passed on as they are: a copy would drag half of the
+application along, or run queries."""
 
 
 class Frozen:
@@ -94,37 +102,42 @@ class _Buffer:
         return blob
 
 
+_REMEDY: Final = "Give extract= a function that turns the answer into plain data."
+
+
 class _Full(Exception):
     pass
 
 
 class _Freezer(pickle.Pickler):
-    """Keeps classes, functions and, if told so, what cannot be copied by reference; slower than the plain pickler."""
+    """
+    The C pickler, which asks `reducer_override` about everything but the built-in kinds.
 
-    def __init__(self, buffer: _Buffer, share: bool) -> None:
+    Keeps classes and functions by reference, and refuses what must not be copied.
+    """
+
+    def __init__(self, buffer: _Buffer) -> None:
         super().__init__(buffer, 5)
+        self.buffer = buffer
         self.references: list[Any] = []
-        self._share = share
-
-    def _keep(self, value: Any) -> tuple[Callable[..., Any], tuple[int]]:
-        self.references.append(value)
-        return _reference, (len(self.references) - 1,)
 
     def reducer_override(self, value: Any) -> Any:
-        """Called by the C pickler for everything but the built-in kinds."""
-        if value is _reference:
+        """Say how to copy a value that is no built-in container or atom."""
+        kind = type(value)
+        if kind in ATOMS or value is _reference:
             return NotImplemented
-        if isinstance(value, _BY_REFERENCE):
-            return self._keep(value)
-        if isinstance(value, _ONE_SHOT) and not self._share:
-            raise SnapshotError(f"A {type(value).__name__} can be read only once.")
-        reduce = dispatch_table.get(type(value))
-        try:
-            return reduce(value) if reduce is not None else value.__reduce_ex__(5)
-        except Exception:
-            if self._share:
-                return self._keep(value)
-            raise
+        # By type: `isinstance` would ask the object for its `__class__`, which a lazy one loads itself to answer.
+        if issubclass(kind, _BY_REFERENCE):
+            self.references.append(value)
+            return _reference, (len(self.references) - 1,)
+        if issubclass(kind, _ONE_SHOT):
+            raise SnapshotError(f"A {kind.__name__} can be read only once.", remedy=_REMEDY)
+        if hasattr(kind, "__del__"):
+            # The copy would be finalised too, and close what belongs to the original.
+            raise SnapshotError(f"A {kind.__name__} has a finalizer.", remedy=_REMEDY)
+        if f"{kind.__module__}.{kind.__qualname__}" in _LAZY:
+            raise SnapshotError(f"A {kind.__name__} would be loaded by copying it.", remedy=_REMEDY)
+        return NotImplemented
 
 
 class _Thawer(pickle.Unpickler):
@@ -138,29 +151,14 @@ class _Thawer(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-_picklers: list[tuple[_Buffer, pickle.Pickler]] = []
-"""Picklers at rest: making one costs a quarter of the freezing of a small answer."""
+_freezers: list[_Freezer] = []
+"""Freezers at rest: making one costs as much as freezing a small answer."""
 
 _SMALL: Final = 1 << 16
-"""Bytes up to which a pickler is used again; one that has seen more keeps a large table."""
+"""Bytes up to which a freezer is used again; one that has seen more keeps a large table."""
 
 
-def _dump(value: Any, limit: int) -> bytes:
-    try:
-        buffer, pickler = _picklers.pop()
-    except IndexError:
-        buffer = _Buffer()
-        pickler = pickle.Pickler(buffer, 5)
-    buffer.left = limit
-    pickler.dump(value)  # if this raises, the pickler is not used again
-    pickler.clear_memo()  # it holds the value's parts
-    blob = buffer.take()
-    if len(blob) < _SMALL:
-        _picklers.append((buffer, pickler))
-    return blob
-
-
-def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | Kept:
+def freeze(value: Any, *, limit: int) -> Frozen | Kept:
     """
     Freeze a value.
 
@@ -168,45 +166,42 @@ def freeze(value: Any, *, limit: int, share: bool = False) -> Frozen | Kept:
         value: Anything. Immutable values are kept as they are; lists, dicts, sets, attrs classes, dataclasses,
             namedtuples and everything that pickles are copied; classes, functions and modules are kept by reference.
         limit: The largest copy, in bytes.
-        share: What to do with a part that is none of these (a lock, a socket, a request): keep that part by reference
-            if true, else refuse.
 
     Returns:
         Something with a `thaw` method.
 
     Raises:
         SnapshotTooLarge: The copy would be larger than `limit`.
-        SnapshotError: It holds a part that cannot be copied, is nested too deep, or changed while being read.
+        SnapshotError: It holds a part that cannot be copied (a lock, a generator, an object with a finalizer), is
+            nested too deep, or changed while being read.
     """
     kind = type(value)
+    if kind in ATOMS:
+        if (kind is str or kind is bytes) and len(value) > limit:
+            raise SnapshotTooLarge(f"The value is larger than {limit} bytes.", limit=limit)
+        return Kept(value)
     try:
-        if kind in ATOMS:
-            if (kind is str or kind is bytes) and len(value) > limit:
-                raise _Full
-            return Kept(value)
-        try:
-            return Frozen(_dump(value, limit))
-        except _Full:
-            raise
-        except Exception:
-            return _freeze_with_references(value, limit, share)
+        freezer = _freezers.pop()
+    except IndexError:
+        freezer = _Freezer(_Buffer())
+    buffer = freezer.buffer
+    buffer.left = limit
+    try:
+        freezer.dump(value)  # if this raises, the freezer is not used again
     except _Full:
         raise SnapshotTooLarge(f"The value is larger than {limit} bytes.", limit=limit) from None
-
-
-def _freeze_with_references(value: Any, limit: int, share: bool) -> Frozen:
-    buffer = _Buffer(limit)
-    freezer = _Freezer(buffer, share)
-    try:
-        freezer.dump(value)
-    except (_Full, SnapshotError):
+    except SnapshotError:
         raise
     except Exception as error:
-        raise SnapshotError(
-            f"A {type(value).__name__} cannot be frozen: {type(error).__name__}: {error}",
-            remedy="Give extract= a function that turns it into plain data.",
-        ) from error
-    return Frozen(buffer.take(), freezer.references)
+        problem = f"A {kind.__name__} cannot be frozen: {type(error).__name__}: {error}."
+        raise SnapshotError(problem, remedy=_REMEDY) from error
+    freezer.clear_memo()  # it holds the value's parts
+    blob, references = buffer.take(), freezer.references
+    if references:
+        freezer.references = []
+    if len(blob) < _SMALL:
+        _freezers.append(freezer)
+    return Frozen(blob, references or None)
 
 
 def all_atoms(args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> bool:
@@ -230,7 +225,7 @@ class Arguments:
 
     __slots__ = ("_named", "_own", "_values")
 
-    def __init__(self, own: tuple[Any, ...], values: list[Frozen | Kept], named: dict[str, Frozen | Kept]) -> None:
+    def __init__(self, own: tuple[Any, ...], values: list[_Thawable], named: dict[str, _Thawable]) -> None:
         self._own, self._values, self._named = own, values, named
 
     def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -239,13 +234,34 @@ class Arguments:
         return self._own + tuple(value.thaw() for value in self._values), named
 
 
-_shared_types: set[type] = set()
-"""Argument types that once proved too large or impossible to copy: passed by reference at once from then on."""
+class _Pieces:
+    """A list, tuple or dict of which some parts are shared: the container is copied, they are not."""
+
+    __slots__ = ("_keys", "_kind", "_parts")
+
+    def __init__(self, value: Any, limit: int) -> None:
+        self._kind = type(value)
+        self._keys = list(value) if self._kind is dict else None
+        self._parts = [_freeze_argument(part, limit) for part in (value.values() if self._keys is not None else value)]
+
+    def thaw(self) -> Any:
+        parts = [part.thaw() for part in self._parts]
+        return self._kind(parts) if self._keys is None else dict(zip(self._keys, parts, strict=True))
+
+
+_Thawable: TypeAlias = Frozen | Kept | _Pieces
+
+_shared: set[type] = set()
+"""Classes of arguments that proved impossible, or too large, to copy: passed by reference at once from then on."""
 
 
 def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, own: int, limit: int) -> Arguments:
     """
     Freeze the arguments of a call.
+
+    An argument that cannot be copied (a connection, an open file), that is larger than the limit, or that belongs to a
+    web framework or an ORM (a request, a session) is shared: passed on whole and by reference, since half a copy would
+    do harm. So is every later argument of such a class. Lists, tuples and dicts that hold one are copied around it.
 
     Args:
         args: Positional arguments.
@@ -253,24 +269,34 @@ def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, own: i
         own: How many leading positional ones are the handler's own (``self``) and stay by reference.
         limit: The largest copy of one argument, in bytes.
 
-    An argument that cannot be copied (a request, a session) is shared by reference, as is every later argument of that
-    class.
-
     Raises:
         SnapshotTooLarge: Plain data above the limit.
+        SnapshotError: Plain data that cannot be copied, as when it is nested too deep.
     """
     values = [_freeze_argument(value, limit) for value in args[own:]]
     return Arguments(args[:own], values, {name: _freeze_argument(value, limit) for name, value in kwargs.items()})
 
 
-def _freeze_argument(value: Any, limit: int) -> Frozen | Kept:
+def _freeze_argument(value: Any, limit: int) -> _Thawable:
     kind = type(value)
-    if kind in _shared_types:
+    if kind in _shared or (kind not in _PLAIN and _of_a_framework(kind)):
         return Kept(value)
     try:
-        return freeze(value, limit=limit, share=True)
-    except SnapshotError:
+        return freeze(value, limit=limit)
+    except SnapshotTooLarge:
         if kind in _PLAIN:
             raise
-        _shared_types.add(kind)
-        return Kept(value)
+    except SnapshotError as error:
+        if kind in _IN_PIECES and not isinstance(error.__cause__, RecursionError):
+            return _Pieces(value, limit)
+        if kind in _PLAIN:
+            raise
+    _shared.add(kind)
+    return Kept(value)
+
+
+def _of_a_framework(kind: type) -> bool:
+    shared = any(base.__module__.partition(".")[0] in _FRAMEWORKS for base in kind.__mro__)
+    if shared:
+        _shared.add(kind)
+    return shared

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _VALUE = 160
 """Characters of a value shown; ``--json`` has all that was kept."""
 
+_MOST_NOISE = 5
+"""Noisy paths of one experiment shown; ``--json`` has all."""
+
 _ENOUGH_CALLS = 100
 """Compared calls after which a rule that never took effect is worth a word."""
 
@@ -166,7 +169,13 @@ def _reasons(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _noise(summaries: Sequence[Summary]) -> list[str]:
-    return [f"{each.experiment}: {line}" for each in summaries for line in _counted(each.noise)]
+    lines = []
+    for each in summaries:
+        counted = _counted(each.noise)
+        lines += [f"{each.experiment}: {line}" for line in counted[:_MOST_NOISE]]
+        if len(counted) > _MOST_NOISE:
+            lines.append(f"{each.experiment}: and {plural(len(counted) - _MOST_NOISE, 'more path')}")
+    return lines
 
 
 def _errors(summaries: Sequence[Summary]) -> list[str]:
