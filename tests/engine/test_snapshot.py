@@ -296,6 +296,7 @@ def test_a_file_stays_open() -> None:
 
 def test_objects_of_frameworks_are_shared() -> None:
     """A request or a model is passed on as it is, and nothing of it is loaded."""
+    from django.db.models.query import QuerySet
     from django.utils.datastructures import MultiValueDict
     from django.utils.functional import SimpleLazyObject
 
@@ -309,6 +310,8 @@ def test_objects_of_frameworks_are_shared() -> None:
         assert thawed is request
     with pytest.raises(SnapshotError, match="would be loaded"):
         freeze({"user": request.user}, limit=LIMIT)
+    with pytest.raises(SnapshotError, match="would be loaded"):
+        freeze([QuerySet()], limit=LIMIT)
 
 
 def test_plain_arguments_nested_too_deep_are_refused() -> None:

@@ -20,6 +20,7 @@ from fractions import Fraction
 from io import BytesIO
 from typing import Any, Final, NoReturn, TypeAlias
 from uuid import UUID
+from weakref import WeakSet
 
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import Missing
@@ -34,8 +35,8 @@ _BY_REFERENCE: Final = (type, types.FunctionType, types.BuiltinFunctionType, typ
 _ONE_SHOT: Final = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 _PLAIN: Final = ATOMS | {dict, list, tuple, set, frozenset, bytearray}
 _IN_PIECES: Final = frozenset({dict, list, tuple})
-_LAZY: Final = frozenset({"django.utils.functional.SimpleLazyObject", "django.utils.functional.LazyObject"})
-"""Classes whose objects run a query when they are copied."""
+_LAZY: Final = frozenset({"LazyObject", "QuerySet"})
+"""Classes of Django whose objects run a query when they are copied."""
 _FRAMEWORKS: Final = frozenset(
     {"aiohttp", "bottle", "django", "falcon", "fastapi", "flask", "pyramid", "quart", "sanic", "sqlalchemy"}
     | {"starlette", "tornado", "werkzeug"}
@@ -135,7 +136,7 @@ class _Freezer(pickle.Pickler):
         if hasattr(kind, "__del__"):
             # The copy would be finalised too, and close what belongs to the original.
             raise SnapshotError(f"A {kind.__name__} has a finalizer.", remedy=_REMEDY)
-        if f"{kind.__module__}.{kind.__qualname__}" in _LAZY:
+        if any(base.__name__ in _LAZY and base.__module__.startswith("django.") for base in kind.__mro__):
             raise SnapshotError(f"A {kind.__name__} would be loaded by copying it.", remedy=_REMEDY)
         return NotImplemented
 
@@ -251,7 +252,7 @@ class _Pieces:
 
 _Thawable: TypeAlias = Frozen | Kept | _Pieces
 
-_shared: set[type] = set()
+_shared: WeakSet[type] = WeakSet()
 """Classes of arguments that proved impossible, or too large, to copy: passed by reference at once from then on."""
 
 
