@@ -110,7 +110,7 @@ def status_and_data(response: HttpResponse) -> dict[str, Any]:
     return {"status": response.status_code, "data": json.loads(response.content)}
 
 
-@migration.read(candidate=new_show_author, extract=status_and_data)
+@migration.read(candidate=new_show_author, extract=status_and_data, share=["request"])
 @off_requests
 def show_author(request: HttpRequest, name: str) -> HttpResponse:
     """Tell how many comments an author has."""

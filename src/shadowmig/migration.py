@@ -22,7 +22,7 @@ from attrs import evolve, frozen
 from shadowmig.engine.desk import Desk
 from shadowmig.engine.experiment import Experiment
 from shadowmig.engine.guard import Guard
-from shadowmig.engine.handlers import Implementation, check_other, implementation
+from shadowmig.engine.handlers import Implementation, check_other, check_shared, implementation
 from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds, text, whole
 from shadowmig.engine.runner import Inline, Runner
 from shadowmig.engine.sampling import always, checked_sampler
@@ -196,6 +196,8 @@ class Migration:
             judging: Seconds (or a timedelta) judging one call may take; past that the verdict is ``BROKEN``.
             stage: A stage of its own; by default the migration's.
             breaker: When shadowing pauses by itself; see `Breaker`.
+            share: Names of parameters whose arguments the checked side gets by reference: what cannot be copied and may
+                be used by several threads, such as a client. All others it gets as copies.
             snapshot_limit: Largest copy of an answer or an argument, in bytes; larger ones are skipped and counted.
 
         Returns:
@@ -226,6 +228,7 @@ class Migration:
             )
         ours, theirs = implementation(handler, "handler"), implementation(other, other_side.value)
         check_other(ours, theirs, other_side.value)
+        check_shared(ours, options.share)
         experiment = Experiment(
             self._free_name(name or ours.name),
             {other_side.other: ours, other_side: theirs},

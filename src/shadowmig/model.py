@@ -82,10 +82,12 @@ class Parameters:
     Attributes:
         names: Names of the positional parameters, in order; ``self`` or ``cls`` included for methods.
         defaults: Values of the parameters that have one.
+        all: Names of all parameters.
     """
 
     names: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = Factory(dict)
+    all: tuple[str, ...] = ()
 
 
 @frozen

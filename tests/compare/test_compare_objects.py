@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import types
 from collections import UserDict, UserList
 from datetime import UTC, datetime
@@ -244,3 +246,42 @@ def test_datetime_subclasses() -> None:
     a = Moment(2026, 1, 1, tzinfo=UTC)
     assert _paths([a], [datetime(2026, 1, 1, tzinfo=UTC)]) == [("$[0]", "type")]
     assert not _paths([a], [Moment(2026, 1, 1, tzinfo=UTC)])
+
+
+MODELS = """
+from django.conf import settings
+settings.configure(INSTALLED_APPS=[])
+import django; django.setup()
+from django.db import models
+from shadowmig import structural
+
+class Comment(models.Model):
+    author = models.CharField(max_length=9)
+    class Meta:
+        app_label = "x"
+
+left, right, same = (Comment(id=1, author=author) for author in "aba")
+left._state.adding = False
+assert left == right
+print([d.path for d in structural()(control=left, candidate=right)], len(structural()(control=left, candidate=same)))
+"""
+
+
+def test_django_models() -> None:
+    """Two Django objects with one primary key are compared by their columns, unlike by their own ``==``."""
+    done = subprocess.run([sys.executable, "-c", MODELS], capture_output=True, text=True, check=True)
+    assert done.stdout == "['$.author'] 0\n"
+
+
+def test_sqlalchemy_models() -> None:
+    """Of an object that SQLAlchemy maps, its bookkeeping is left out."""
+
+    class Comment:
+        _sa_class_manager = object()
+
+        def __init__(self, author: str) -> None:
+            self.author = author
+            self._sa_instance_state = object()
+
+    assert _paths(Comment("a"), Comment("b")) == [("$.author", "changed")]
+    assert not _paths(Comment("a"), Comment("a"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -294,6 +295,10 @@ def test_wrong_options_fail_when_built(migration: Migration) -> None:
         ("breaker", {"candidate": plain, "breaker": 0.5}),
         ("snapshot_limit", {"candidate": plain, "snapshot_limit": 0}),
         ("snapshot_limit", {"candidate": plain, "snapshot_limit": 1.5}),
+        ("share", {"candidate": plain, "share": "n"}),
+        ("share", {"candidate": plain, "share": [1]}),
+        ("share", {"candidate": plain, "share": ["m"]}),
+        ("share", {"candidate": plain, "share": None}),
         ("deadlin", {"candidate": plain, "deadlin": 1}),
     ]
     for field, options in wrong:
@@ -362,6 +367,23 @@ def test_a_candidate_may_change_its_arguments(migration: Migration) -> None:
     assert get(tags, options=options) == ["a"]
     assert (tags, options) == (["a"], {"deep": [1]})
     assert verdicts(migration, "get") == {"match": 1}
+
+
+def test_arguments_that_cannot_be_copied(migration: Migration) -> None:
+    """A call with such an argument is broken, by name, and the candidate is not run; unless the user shares it."""
+    ran: list[object] = []
+
+    def get(lock: Any, n: int) -> int:
+        return n
+
+    lock = threading.Lock()
+    refused = migration.read(get, candidate=lambda lock, n: ran.append(lock) or n, name="refused")
+    shared = migration.read(get, candidate=lambda lock, n: ran.append(lock) or n, name="shared", share=["lock"])
+    assert refused(lock, 1) == shared(lock, 1) == shared(lock=lock, n=1) == 1
+    assert ran == [lock, lock]
+    stats = migration.stats().experiments
+    assert (stats["refused"].reasons, stats["refused"].errors) == ({"broken:snapshot": 1}, {"snapshot": 1})
+    assert verdicts(migration, "shared") == {"match": 2}
 
 
 def test_a_handler_may_change_its_arguments(migration: Migration) -> None:

@@ -236,7 +236,7 @@ def test_objects_that_refuse() -> None:
         def __reduce__(self) -> Any:
             raise RuntimeError("no")
 
-    with pytest.raises(SnapshotError, match=r"A list cannot be frozen: RuntimeError: no"):
+    with pytest.raises(SnapshotError, match=r"A list cannot be frozen: copying it raised RuntimeError"):
         freeze([Refuses()], limit=LIMIT)
 
 
@@ -264,81 +264,76 @@ def test_each_side_gets_its_own_arguments() -> None:
     assert arguments.thaw() == ((service, ["a"], 5), {"options": {"deep": [1]}})
 
 
-def test_arguments_that_cannot_be_copied_are_shared() -> None:
-    """A request-like argument is passed by reference, and its class is not tried again."""
-    tried = []
+def test_arguments_that_cannot_be_copied_are_refused() -> None:
+    """A lock, an open file or an object with a finalizer is no argument to hand to the checked side."""
 
-    class Request:
-        def __reduce__(self) -> Any:
-            tried.append(1)
-            raise TypeError("no")
+    class Handle:
+        def __del__(self) -> None:
+            pass
 
-    request = Request()
-    for _ in range(3):
-        (thawed,), _named = freeze_arguments((request,), {}, own=0, limit=LIMIT).thaw()
-        assert thawed is request
-    assert len(tried) == 1
-
-
-def test_a_file_stays_open() -> None:
-    """An open file among the arguments is shared whole: no copy of its wrapper closes it."""
     with tempfile.NamedTemporaryFile() as file:
-        tags = ["a"]
-        arguments = freeze_arguments(([file, tags, {"file": file}],), {}, own=0, limit=LIMIT)
-        tags.append("b")
-        (thawed,), _named = arguments.thaw()
-        assert thawed == [file, ["a"], {"file": file}]
-        thawed.clear()
-        del thawed, arguments
+        for value in (threading.Lock(), file, Handle(), [file], {"a": [Handle()]}):
+            with pytest.raises(SnapshotError, match="share="):
+                freeze_arguments((value,), {}, limit=LIMIT)
         gc.collect()
         assert not file.closed
 
 
-def test_objects_of_frameworks_are_shared() -> None:
-    """A request or a model is passed on as it is, and nothing of it is loaded."""
+def test_arguments_can_be_shared_by_name() -> None:
+    """What the user names is passed on by reference, by position or by name; the rest is copied."""
+    lock, client, tags = threading.Lock(), threading.Lock(), ["a"]
+    arguments = freeze_arguments(
+        (lock, tags), {"client": client}, limit=LIMIT, names=("lock", "tags"), share={"lock", "client"}
+    )
+    (first, second), named = arguments.thaw()
+    assert (first, named) == (lock, {"client": client})
+    assert second == tags
+    assert second is not tags
+
+
+def test_more_arguments_than_names() -> None:
+    """Arguments taken by ``*args`` have no name and are copied."""
+    assert freeze_arguments((1, [2], [3]), {}, limit=LIMIT, names=("a",)).thaw() == ((1, [2], [3]), {})
+
+
+def test_objects_of_frameworks_are_refused() -> None:
+    """A request or a model is no argument to copy, and nothing of it is loaded; its dicts of plain data are."""
     from django.db.models.query import QuerySet
-    from django.utils.datastructures import MultiValueDict
+    from django.utils.datastructures import ImmutableList, MultiValueDict
     from django.utils.functional import SimpleLazyObject
+    from starlette.requests import Request
 
-    class Request(MultiValueDict):  # type: ignore[misc]  # django brings no types
-        pass
-
-    request = Request()
-    request.user = SimpleLazyObject(lambda: pytest.fail("the user was loaded"))
-    for _ in range(2):
-        (thawed,), _named = freeze_arguments((request,), {}, own=0, limit=LIMIT).thaw()
-        assert thawed is request
-    with pytest.raises(SnapshotError, match="would be loaded"):
-        freeze({"user": request.user}, limit=LIMIT)
-    with pytest.raises(SnapshotError, match="would be loaded"):
-        freeze([QuerySet()], limit=LIMIT)
+    query = MultiValueDict({"a": ["1"]})
+    assert freeze_arguments((query, ImmutableList([1])), {}, limit=LIMIT).thaw() == ((query, (1,)), {})
+    with pytest.raises(SnapshotError, match="Request of a framework"):
+        freeze_arguments(([Request({"type": "http"})],), {}, limit=LIMIT)
+    user = SimpleLazyObject(lambda: pytest.fail("the user was loaded"))
+    for value in ({"user": user}, [QuerySet()]):
+        with pytest.raises(SnapshotError, match="would be loaded"):
+            freeze(value, limit=LIMIT)
 
 
 def test_plain_arguments_nested_too_deep_are_refused() -> None:
-    """An argument nested 100 000 deep is refused rather than shared."""
+    """An argument nested 100 000 deep is refused."""
     value: list[Any] = []
     for _ in range(100_000):
         value = [value]
     with pytest.raises(SnapshotError, match="RecursionError"):
-        freeze_arguments((value,), {}, own=0, limit=LIMIT * 100)
+        freeze_arguments((value,), {}, limit=LIMIT * 100)
     while value:
         value = value.pop()
 
 
 def test_arguments_that_are_too_large_to_copy() -> None:
-    """A large object is shared from then on; large plain data is refused."""
+    """A large argument of any kind is refused."""
 
     class Big:
         def __init__(self) -> None:
             self.data = list(range(10_000))
 
-    big = Big()
-    for _ in range(2):
-        (thawed,), _named = freeze_arguments((big,), {}, own=0, limit=1000).thaw()
-        assert thawed is big
-    assert Big in snapshot._shared
-    with pytest.raises(SnapshotTooLarge):
-        freeze_arguments((list(range(10_000)),), {}, own=0, limit=1000)
+    for value in (Big(), list(range(10_000)), "x" * 10_000):
+        with pytest.raises(SnapshotTooLarge):
+            freeze_arguments((value,), {}, limit=1000)
 
 
 def test_a_reference_outside_of_a_snapshot_is_an_error() -> None:

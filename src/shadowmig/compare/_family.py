@@ -3,8 +3,8 @@ What kind of value a value is, and how to look inside it without running its cod
 
 Decided by ``type(value)``, never by ``isinstance`` (a value may lie about its ``__class__``). Containers are read
 through the methods of the built-in class, attributes through the slots and dicts they are stored in: overridden
-methods, properties and ``__getattr__`` of the value never run. Pydantic and protobuf are recognised when the service
-has imported them; they are never imported here.
+methods, properties and ``__getattr__`` of the value never run. Pydantic, protobuf and the models of Django and
+SQLAlchemy are recognised when the service has imported them; they are never imported here.
 """
 
 from __future__ import annotations
@@ -139,6 +139,9 @@ def _record(kind: type[Any], mro: tuple[type[Any], ...]) -> Family | None:
     message = getattr(sys.modules.get("google.protobuf.message"), "Message", None)
     if message is not None and message in mro:
         return Family(OBJECT, message, _protobuf, guarded=True)
+    model = getattr(sys.modules.get("django.db.models"), "Model", None)
+    if (model is not None and model in mro) or _attribute(mro, "_sa_class_manager") is not None:
+        return Family(OBJECT, object, _columns)
     fields = _attribute(mro, "__attrs_attrs__")
     if fields is not None:
         return Family(OBJECT, object, _only([f.name for f in fields if f.eq]))
@@ -216,6 +219,11 @@ def _pydantic(value: Any) -> dict[str, Any]:
     found = state(value)
     fields = {name: held for name, held in found.items() if not name.startswith("__pydantic_")}
     return {**fields, **(found.get("__pydantic_extra__") or {})}
+
+
+def _columns(value: Any) -> dict[str, Any]:
+    """What is loaded of a Django or SQLAlchemy object; Django's own ``__eq__`` looks at the primary key only."""
+    return {name: held for name, held in state(value).items() if not name.startswith("_")}
 
 
 def _protobuf(value: Any) -> dict[str, Any]:

@@ -168,7 +168,10 @@ class Experiment:
             job.key = key
             if not all_atoms(args[self._own :], kwargs, self._limit):
                 # Frozen before the handler runs, which may change its arguments.
-                job.arguments = freeze_arguments(args, kwargs, own=self._own, limit=self._limit)
+                names, share = self.parameters.names, self._options.share
+                job.arguments = freeze_arguments(
+                    args, kwargs, limit=self._limit, names=names, own=self._own, share=share
+                )
                 job.args, job.kwargs = (), {}
                 job.started = perf_counter()
             return job

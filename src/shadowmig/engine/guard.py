@@ -15,6 +15,8 @@ import threading
 from types import CodeType, TracebackType
 from typing import Final
 
+from shadowmig.errors import SnapshotError
+
 OPERATIONS: Final = (
     "sample",
     "key",
@@ -84,8 +86,11 @@ class Guard:
 
     def _tell(self, operation: str, error: BaseException | str) -> None:
         # The text of an exception may hold a user's data, and no redactor has seen it: the class and place must do.
+        # Ours about snapshots name classes only.
         try:
-            detail = error if isinstance(error, str) else f"{type(error).__name__} {_place(error.__traceback__)}"
+            detail: object = error
+            if not isinstance(error, str | SnapshotError):
+                detail = f"{type(error).__name__} {_place(error.__traceback__)}"
             _log.warning(
                 "shadowmig: %s: operation %r failed: %s (logged once; counted in %s)",
                 self._name,

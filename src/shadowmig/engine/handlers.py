@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 
-from shadowmig.errors import HandlerError
+from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.model import Parameters
 
 
@@ -141,7 +141,25 @@ def _parameters(signature: inspect.Signature | None) -> Parameters:
     return Parameters(
         names=tuple(parameter.name for parameter in values if parameter.kind in positional),
         defaults={p.name: p.default for p in values if p.default is not inspect.Parameter.empty},
+        all=tuple(signature.parameters),
     )
+
+
+def check_shared(handler: Implementation, share: Iterable[str]) -> None:
+    """
+    Check that the handler has the parameters that are to be shared.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    unknown = sorted(set(share) - set(handler.parameters.all))
+    if unknown and not handler.takes_any:
+        raise ConfigError(
+            f"share names {', '.join(unknown)}, which {handler.name} does not take.",
+            remedy=f"Its parameters are: {', '.join(handler.parameters.all)}.",
+            field="share",
+            value=share,
+        )
 
 
 def check_other(handler: Implementation, other: Implementation, field: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import timedelta
 from typing import Any, Final, Literal, TypedDict
 
@@ -37,6 +37,7 @@ class ReadArguments(TypedDict, total=False):
     judging: float | timedelta
     stage: Stage | str
     breaker: Breaker
+    share: Iterable[str]
     snapshot_limit: int
 
 
@@ -59,6 +60,7 @@ class ReadOptions:
     judging: float
     stage: Stage | None
     breaker: Breaker
+    share: frozenset[str]
     snapshot_limit: int
 
 
@@ -92,6 +94,7 @@ def read_options(given: ReadArguments, *, sample: Sampler) -> ReadOptions:
         judging=seconds(given.get("judging", 10.0), "judging"),
         stage=None if stage is None else as_stage(stage),
         breaker=_breaker(given.get("breaker")),
+        share=_names(given.get("share", ())),
         snapshot_limit=whole(given.get("snapshot_limit", 1 << 20), "snapshot_limit"),
     )
 
@@ -110,6 +113,16 @@ def _error_rule(rule: str) -> str:
         remedy=f"Use {', '.join(map(repr, ERROR_RULES))} or a comparator.",
         field="errors",
         value=rule,
+    )
+
+
+def _names(names: object) -> frozenset[str]:
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        found = list(names)
+        if all(isinstance(name, str) for name in found):
+            return frozenset(found)
+    raise ConfigError(
+        f"share is {names!r}.", remedy="Use a list of the handler's parameter names.", field="share", value=names
     )
 
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import pickle
 import types
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
-from typing import Any, Final, NoReturn, TypeAlias
+from itertools import islice, zip_longest
+from typing import Any, Final, NoReturn
 from uuid import UUID
-from weakref import WeakSet
 
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import Missing
@@ -33,16 +33,15 @@ ATOMS: Final = frozenset(
 
 _BY_REFERENCE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 _ONE_SHOT: Final = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
-_PLAIN: Final = ATOMS | {dict, list, tuple, set, frozenset, bytearray}
-_IN_PIECES: Final = frozenset({dict, list, tuple})
 _LAZY: Final = frozenset({"LazyObject", "QuerySet"})
 """Classes of Django whose objects run a query when they are copied."""
 _FRAMEWORKS: Final = frozenset(
     {"aiohttp", "bottle", "django", "falcon", "fastapi", "flask", "pyramid", "quart", "sanic", "sqlalchemy"}
     | {"starlette", "tornado", "werkzeug"}
 )
-"""Packages whose objects (requests, sessions, models) are passed on as they are: a copy would drag half of the
-application along, or run queries."""
+"""Packages whose objects (requests, sessions, models) are no arguments to copy: half of the application hangs on them,
+and some of it is loaded by copying."""
+_DATA: Final = (dict, list, tuple, set, frozenset, str, bytes, int, float, BaseException)
 
 
 class Frozen:
@@ -104,6 +103,7 @@ class _Buffer:
 
 
 _REMEDY: Final = "Give extract= a function that turns the answer into plain data."
+_SHARE: Final = "Decorate a function that takes plain data, or name the argument in share=."
 
 
 class _Full(Exception):
@@ -121,6 +121,7 @@ class _Freezer(pickle.Pickler):
         super().__init__(buffer, 5)
         self.buffer = buffer
         self.references: list[Any] = []
+        self.arguments = False
 
     def reducer_override(self, value: Any) -> Any:
         """Say how to copy a value that is no built-in container or atom."""
@@ -131,13 +132,16 @@ class _Freezer(pickle.Pickler):
         if issubclass(kind, _BY_REFERENCE):
             self.references.append(value)
             return _reference, (len(self.references) - 1,)
+        remedy = _SHARE if self.arguments else _REMEDY
         if issubclass(kind, _ONE_SHOT):
-            raise SnapshotError(f"A {kind.__name__} can be read only once.", remedy=_REMEDY)
+            raise SnapshotError(f"A {kind.__name__} can be read only once.", remedy=remedy)
         if hasattr(kind, "__del__"):
             # The copy would be finalised too, and close what belongs to the original.
-            raise SnapshotError(f"A {kind.__name__} has a finalizer.", remedy=_REMEDY)
+            raise SnapshotError(f"A {kind.__name__} has a finalizer.", remedy=remedy)
         if any(base.__name__ in _LAZY and base.__module__.startswith("django.") for base in kind.__mro__):
-            raise SnapshotError(f"A {kind.__name__} would be loaded by copying it.", remedy=_REMEDY)
+            raise SnapshotError(f"A {kind.__name__} would be loaded by copying it.", remedy=remedy)
+        if self.arguments and not issubclass(kind, _DATA) and _of_a_framework(kind):
+            raise SnapshotError(f"A {kind.__name__} of a framework is no plain data.", remedy=remedy)
         return NotImplemented
 
 
@@ -159,7 +163,7 @@ _SMALL: Final = 1 << 16
 """Bytes up to which a freezer is used again; one that has seen more keeps a large table."""
 
 
-def freeze(value: Any, *, limit: int) -> Frozen | Kept:
+def freeze(value: Any, *, limit: int, argument: bool = False) -> Frozen | Kept:
     """
     Freeze a value.
 
@@ -167,6 +171,7 @@ def freeze(value: Any, *, limit: int) -> Frozen | Kept:
         value: Anything. Immutable values are kept as they are; lists, dicts, sets, attrs classes, dataclasses,
             namedtuples and everything that pickles are copied; classes, functions and modules are kept by reference.
         limit: The largest copy, in bytes.
+        argument: Whether it is an argument of a call; then objects of web frameworks and ORMs are refused too.
 
     Returns:
         Something with a `thaw` method.
@@ -187,6 +192,7 @@ def freeze(value: Any, *, limit: int) -> Frozen | Kept:
         freezer = _Freezer(_Buffer())
     buffer = freezer.buffer
     buffer.left = limit
+    freezer.arguments = argument
     try:
         freezer.dump(value)  # if this raises, the freezer is not used again
     except _Full:
@@ -194,8 +200,8 @@ def freeze(value: Any, *, limit: int) -> Frozen | Kept:
     except SnapshotError:
         raise
     except Exception as error:
-        problem = f"A {kind.__name__} cannot be frozen: {type(error).__name__}: {error}."
-        raise SnapshotError(problem, remedy=_REMEDY) from error
+        problem = f"A {kind.__name__} cannot be frozen: copying it raised {type(error).__name__}."
+        raise SnapshotError(problem, remedy=_SHARE if argument else _REMEDY) from error
     freezer.clear_memo()  # it holds the value's parts
     blob, references = buffer.take(), freezer.references
     if references:
@@ -226,7 +232,7 @@ class Arguments:
 
     __slots__ = ("_named", "_own", "_values")
 
-    def __init__(self, own: tuple[Any, ...], values: list[_Thawable], named: dict[str, _Thawable]) -> None:
+    def __init__(self, own: tuple[Any, ...], values: list[Frozen | Kept], named: dict[str, Frozen | Kept]) -> None:
         self._own, self._values, self._named = own, values, named
 
     def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -235,69 +241,41 @@ class Arguments:
         return self._own + tuple(value.thaw() for value in self._values), named
 
 
-class _Pieces:
-    """A list, tuple or dict of which some parts are shared: the container is copied, they are not."""
-
-    __slots__ = ("_keys", "_kind", "_parts")
-
-    def __init__(self, value: Any, limit: int) -> None:
-        self._kind = type(value)
-        self._keys = list(value) if self._kind is dict else None
-        self._parts = [_freeze_argument(part, limit) for part in (value.values() if self._keys is not None else value)]
-
-    def thaw(self) -> Any:
-        parts = [part.thaw() for part in self._parts]
-        return self._kind(parts) if self._keys is None else dict(zip(self._keys, parts, strict=True))
-
-
-_Thawable: TypeAlias = Frozen | Kept | _Pieces
-
-_shared: WeakSet[type] = WeakSet()
-"""Classes of arguments that proved impossible, or too large, to copy: passed by reference at once from then on."""
-
-
-def freeze_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, own: int, limit: int) -> Arguments:
+def freeze_arguments(
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    limit: int,
+    names: tuple[str, ...] = (),
+    own: int = 0,
+    share: Container[str] = (),
+) -> Arguments:
     """
     Freeze the arguments of a call.
 
-    An argument that cannot be copied (a connection, an open file), that is larger than the limit, or that belongs to a
-    web framework or an ORM (a request, a session) is shared: passed on whole and by reference, since half a copy would
-    do harm. So is every later argument of such a class. Lists, tuples and dicts that hold one are copied around it.
+    Nothing that can change is passed on by reference unless the user says so: the checked side runs while the caller
+    goes on, and would work on the caller's own session or request.
 
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        own: How many leading positional ones are the handler's own (``self``) and stay by reference.
         limit: The largest copy of one argument, in bytes.
+        names: Names of the positional ones.
+        own: How many leading positional ones are the handler's own (``self``) and stay by reference.
+        share: Names of arguments that are passed on by reference.
 
     Raises:
-        SnapshotTooLarge: Plain data above the limit.
-        SnapshotError: Plain data that cannot be copied, as when it is nested too deep.
+        SnapshotTooLarge: One is above the limit.
+        SnapshotError: One cannot be copied.
     """
-    values = [_freeze_argument(value, limit) for value in args[own:]]
-    return Arguments(args[:own], values, {name: _freeze_argument(value, limit) for name, value in kwargs.items()})
 
+    def freeze_one(name: str, value: Any) -> Frozen | Kept:
+        return Kept(value) if name in share else freeze(value, limit=limit, argument=True)
 
-def _freeze_argument(value: Any, limit: int) -> _Thawable:
-    kind = type(value)
-    if kind in _shared or (kind not in _PLAIN and _of_a_framework(kind)):
-        return Kept(value)
-    try:
-        return freeze(value, limit=limit)
-    except SnapshotTooLarge:
-        if kind in _PLAIN:
-            raise
-    except SnapshotError as error:
-        if kind in _IN_PIECES and not isinstance(error.__cause__, RecursionError):
-            return _Pieces(value, limit)
-        if kind in _PLAIN:
-            raise
-    _shared.add(kind)
-    return Kept(value)
+    positions = zip_longest(names[: len(args)], args, fillvalue="")
+    values = [freeze_one(name, value) for name, value in islice(positions, own, None)]
+    return Arguments(args[:own], values, {name: freeze_one(name, value) for name, value in kwargs.items()})
 
 
 def _of_a_framework(kind: type) -> bool:
-    shared = any(base.__module__.partition(".")[0] in _FRAMEWORKS for base in kind.__mro__)
-    if shared:
-        _shared.add(kind)
-    return shared
+    return any(base.__module__.partition(".")[0] in _FRAMEWORKS for base in kind.__mro__)
