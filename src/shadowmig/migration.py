@@ -345,7 +345,10 @@ class Migration:
             for spool in self._spools:
                 spool.offer(batch)
         for spool in self._spools:
-            spool.deliver(ignore_delay=self._closed)
+            try:
+                spool.deliver(ignore_delay=self._closed)
+            except BaseException as error:  # what asks a greenlet or generator to end ends no thread of ours
+                self._guard.count("sink", error)
 
     def findings(self) -> tuple[Finding, ...]:
         """The findings of this process so far, the most frequent first."""

@@ -103,3 +103,14 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Any]:
         return await value if hasattr(type(value), "__await__") else value
 
     return call
+
+
+def cancelled_from_outside(error: BaseException) -> bool:
+    """Whether the running task was told to stop, rather than the code in it having raised this by itself."""
+    import asyncio
+
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs: the coroutine of a loop that was closed is being destroyed
+        return True
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -304,7 +304,7 @@ class Experiment:
             if hasattr(type(value), "__await__"):
                 value = await value
         except BaseException as error:
-            if _cancelled_from_outside(error):
+            if bridge.cancelled_from_outside(error):
                 raise
             return self._outcome(started, None, error)
         return self._outcome(started, value, None)
@@ -361,14 +361,3 @@ def _running_loop() -> Any:
     import asyncio
 
     return asyncio.get_running_loop()
-
-
-def _cancelled_from_outside(error: BaseException) -> bool:
-    """Whether our own task was told to stop, rather than the checked side having raised this by itself."""
-    import asyncio
-
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs: the coroutine of a loop that was closed is being destroyed
-        return True
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

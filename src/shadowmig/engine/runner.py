@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from shadowmig.engine.bridge import cancelled_from_outside
 from shadowmig.engine.desk import do
 from shadowmig.engine.job import LATE, Outcome, Phase
 from shadowmig.errors import ConfigError
@@ -125,8 +126,10 @@ class Inline(Bound):
                     task.cancel()
                 job.advance(task.result() if done else LATE)
             self.desk.tell()
-        except Exception as error:
-            job.experiment.guard.count("run", error)
+        except BaseException as error:
+            if cancelled_from_outside(error):
+                raise
+            job.experiment.guard.absorb("run", error)
 
     def again(self, job: Job) -> None:
         """Not used: `submit` goes on by itself."""
