@@ -145,7 +145,8 @@ class Migration:
             explain=_explain,
             on_error=self._guard.count,
         )
-        self._spools = [Spool(sink, name=_sink_name(sink), on_error=self._guard.count) for sink in self._sinks]
+        names = _sink_names(self._sinks)
+        self._spools = [Spool(s, name=n, on_error=self._guard.count) for s, n in zip(self._sinks, names, strict=True)]
         self._published: dict[str, Summary] = {}
         self._publishing = threading.Lock()
 
@@ -335,6 +336,18 @@ class Migration:
                 self._guard.count("on_comparison", error)
 
     def _publish(self) -> None:
+        """Give what is new to the sinks; whatever fails is tried again in the next round."""
+        try:
+            self._offer()
+        except BaseException as error:
+            self._guard.count("publish", error)
+        for spool in self._spools:
+            try:
+                spool.deliver(ignore_delay=self._closed)
+            except BaseException as error:  # what asks a greenlet or generator to end ends no thread of ours
+                self._guard.count("sink", error)
+
+    def _offer(self) -> None:
         with self._publishing:
             summaries = {name: experiment.summary() for name, experiment in list(self._experiments.items())}
             changed = tuple(s for name, s in summaries.items() if s.calls and self._published.get(name) != s)
@@ -344,11 +357,6 @@ class Migration:
             batch = Batch(self._source, self.name, self.label, datetime.now(UTC), findings, changed, self._tally.lost)
             for spool in self._spools:
                 spool.offer(batch)
-        for spool in self._spools:
-            try:
-                spool.deliver(ignore_delay=self._closed)
-            except BaseException as error:  # what asks a greenlet or generator to end ends no thread of ours
-                self._guard.count("sink", error)
 
     def findings(self) -> tuple[Finding, ...]:
         """The findings of this process so far, the most frequent first."""
@@ -407,6 +415,7 @@ class Migration:
         limit = seconds(timeout, "timeout")
         if self._closed:
             return True
+        until = time.monotonic() + limit
         self._closed = True
         _open_migrations.discard(self)
         for experiment in self._experiments.values():
@@ -416,7 +425,14 @@ class Migration:
             runner.close()
         self._desk.close()
         for sink in self._sinks:
-            self._close_sink(sink)
+            # In a thread, since it may hang, and what it raises must not become the exit code of the process.
+            closing = threading.Thread(target=self._close_sink, args=(sink,), name="shadowmig-close", daemon=True)
+            try:
+                closing.start()
+                closing.join(max(0.1, until - time.monotonic()))
+            except RuntimeError:  # no thread is to be had, as at the end of the interpreter
+                self._close_sink(sink)
+            done = done and not closing.is_alive()
         return done
 
     def _close_sink(self, sink: Sink) -> None:
@@ -424,7 +440,7 @@ class Migration:
         if close is not None:
             try:
                 close()
-            except Exception as error:
+            except BaseException as error:
                 self._guard.count("sink", error)
 
     async def aclose(self, timeout: float | timedelta = 5.0) -> bool:
@@ -535,5 +551,11 @@ def _checked_sinks(sinks: object) -> list[Sink]:
     return [function(sink, "sinks", remedy) for sink in sinks]
 
 
-def _sink_name(sink: Sink) -> str:
-    return getattr(sink, "__qualname__", None) or type(sink).__qualname__
+def _sink_names(sinks: list[Sink]) -> list[str]:
+    """Name sinks by their function or class, several of one name by number too."""
+    names: list[str] = []
+    for sink in sinks:
+        name = str(getattr(sink, "__qualname__", None) or type(sink).__qualname__)
+        taken = sum(other.partition(" #")[0] == name for other in names)
+        names.append(f"{name} #{taken + 1}" if taken else name)
+    return names

@@ -147,6 +147,22 @@ def test_a_sink_that_fails_loses_nothing() -> None:
     assert got[0] == 2
 
 
+def test_sinks_of_one_class_are_told_apart() -> None:
+    """What two sinks of one class dropped is counted for each."""
+    migration = Migration("m", sinks=[Memory(), Memory(), print])
+    assert migration.stats().dropped == {"Memory": 0, "Memory #2": 0, "print": 0}
+
+
+def test_a_signal_handler_may_call_a_handler() -> None:
+    """A handler called in the middle of our own bookkeeping, by a signal handler, does not wait for itself."""
+    with Migration("m", sinks=[], runner=Inline()) as migration:
+        get = migration.read(lambda: 1, candidate=lambda: 1, name="get")
+        experiment = migration.experiments["get"]
+        with experiment._counts._lock, experiment.guard._lock, experiment._breaker._lock:
+            assert get() == 1
+        assert migration.stats().experiments["get"].verdicts[Verdict.MATCH] == 1
+
+
 def test_sinks_are_closed() -> None:
     """A sink's ``close`` is called once; if it raises, that is counted."""
     closed: list[int] = []

@@ -43,7 +43,7 @@ class BreakerState:
 
     def __init__(self, policy: Breaker) -> None:
         self._policy = policy
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler, or a finalizer, may call a handler in the middle of this
         self._recent: deque[bool] = deque(maxlen=policy.window)
         self.strikes = 0.0
         self._pause = policy.pause

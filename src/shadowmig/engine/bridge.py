@@ -7,6 +7,7 @@ One event loop runs in a daemon thread of its own, started at first use and agai
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class LoopGone(Exception):
     """The loop of an async handler has ended; what belongs to it cannot be run any more."""
 
 
-def start(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
+def start(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Future[Ended]:
     """
     Start an awaitable from a thread that is not its loop's.
 
@@ -75,8 +76,32 @@ def start(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> 
     raise LoopGone
 
 
-async def _finish(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+Ended = tuple[Any, BaseException | None]
+"""A value or an exception, carried as a value: asyncio lets a few exceptions out of a task and into its loop."""
+
+
+async def _finish(awaitable: Awaitable[Any]) -> Ended:
+    try:
+        return await awaitable, None
+    except BaseException as error:
+        if cancelled_from_outside(error):
+            raise
+        return None, error
+
+
+def _end(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Ended:
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as error:  # noqa: BLE001 - carried to the caller, whatever it is
+        return None, error
+
+
+def outcome(ended: Ended) -> Any:
+    """Return the value, or raise the exception."""
+    value, error = ended
+    if error is not None:
+        raise error
+    return value
 
 
 def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +110,7 @@ def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         future = start(function(*args, **kwargs), None)
         try:
-            return future.result()
+            return outcome(future.result())
         except BaseException:
             future.cancel()  # the caller was interrupted: do not go on without it
             raise
@@ -99,7 +124,7 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         import asyncio
 
-        value = await asyncio.to_thread(function, *args, **kwargs)
+        value = outcome(await asyncio.to_thread(_end, function, *args, **kwargs))
         return await value if hasattr(type(value), "__await__") else value
 
     return call
@@ -107,10 +132,13 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def cancelled_from_outside(error: BaseException) -> bool:
     """Whether the running task was told to stop, rather than the code in it having raised this by itself."""
-    import asyncio
-
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs: the coroutine of a loop that was closed is being destroyed
-        return True
+    asyncio = sys.modules.get("asyncio")  # not imported: this may run while the interpreter ends
+    if asyncio is None or isinstance(error, GeneratorExit):
+        return isinstance(error, GeneratorExit) and not _runs(asyncio)
+    task = asyncio.current_task() if _runs(asyncio) else None
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _runs(asyncio: Any) -> bool:
+    """Whether a loop runs in this thread; if not, the coroutine of a loop that was closed is being destroyed."""
+    return asyncio is not None and asyncio._get_running_loop() is not None

@@ -16,7 +16,7 @@ class Counts:
     """Counters of one experiment in one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler, or a finalizer, may call a handler in the middle of this
         self._verdicts = dict.fromkeys(Verdict, 0)
         self._reasons: dict[str, int] = {}
         self._noise: dict[str, int] = {}

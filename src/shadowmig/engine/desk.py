@@ -15,10 +15,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowmig.compare._pace import PAUSE
+from shadowmig.engine.guard import sent_from_outside
 from shadowmig.engine.job import LATE, Phase
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Pacer:
         """Begin to measure; to be called in the thread itself."""
         self._since = time.thread_time()
 
+    def forget(self, seconds: float) -> None:
+        """Leave out CPU time that was not ours: under gevent, what other greenlets used while this one waited."""
+        self._since += seconds
+
     def pause(self) -> None:
         """Sleep if a slice is used up."""
         spent = time.thread_time() - self._since
@@ -76,7 +81,31 @@ def do(job: Job) -> Any:
     try:
         return job.step()
     except BaseException as error:
+        if job.inline and sent_from_outside(error):
+            raise
         return job.failed(error)
+
+
+def move(job: Job, result: Any) -> None:
+    """Put the result of a job's step in place and send the job on; whatever escapes ends the job, not the thread."""
+    try:
+        job.advance(result)
+        route(job)
+    except BaseException as error:
+        abandon(job, error)
+
+
+def abandon(job: Job, error: BaseException) -> None:
+    """Give up a job out of which something escaped."""
+    try:
+        if job.phase is not Phase.DONE:
+            job.phase = Phase.DONE
+            job.experiment.broke("run")
+        job.experiment.guard.count("run", error)
+    except BaseException:  # noqa: S110 - the books themselves are broken
+        pass
+    finally:
+        job.runner.done(job)
 
 
 def route(job: Job) -> None:
@@ -150,8 +179,7 @@ class Desk:
         if clerk is not None:
             self._hire(clerk)
         if late is not None:
-            late.advance(LATE)
-            route(late)
+            move(late, LATE)
         if self.stuck > MOST_STUCK:
             self._drop("stuck")
 
@@ -180,10 +208,12 @@ class Desk:
         PAUSE.set(pacer.pause)
         while not clerk.gone:
             wait = max(0.0, self._due - time.monotonic()) or self._interval
+            before = time.thread_time()
             try:
                 job = jobs.get(timeout=wait)
             except queue.Empty:
                 job = None
+            pacer.forget(time.thread_time() - before)
             if self._closed:
                 return
             if job is not None and not self._judge(clerk, job):
@@ -199,18 +229,21 @@ class Desk:
             clerk.job, clerk.until = job, time.monotonic() + job.deadline
         result = do(job)
         with self._lock:
-            clerk.job, clerk.until = None, float("inf")
+            # Putting it in place runs users' code too (`on_comparison`, redactors), which may hang.
+            clerk.job, clerk.until = None, time.monotonic() + self._patience
             if clerk.gone:
                 return False
-        job.advance(result)
-        route(job)
-        return True
+        move(job, result)
+        with self._lock:
+            clerk.until = float("inf")
+            return not clerk.gone
 
     def _tell(self, clerk: _Clerk) -> bool:
         with self._lock:
             clerk.until = time.monotonic() + self._patience
             asked = self._asked
-        self.tell()
+        with suppress(BaseException):  # it has a guard of its own; this thread must survive it
+            self.tell()
         with self._lock:
             clerk.until = float("inf")
             self._told = max(self._told, asked)

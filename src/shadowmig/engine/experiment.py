@@ -146,6 +146,15 @@ class Experiment:
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
         """Decide about a call that won the draw; ``None`` means it is served as if we were not there."""
+        try:
+            return self._begin(args, kwargs)
+        except BaseException as error:
+            # The books failed, or the stack is full: nothing is left to count it with, and the caller goes on.
+            if not isinstance(error, RecursionError) and sent_from_outside(error):
+                raise
+            return None
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
         entered = perf_counter()
         operation = "sample"
         try:
@@ -156,11 +165,12 @@ class Experiment:
             if self._breaker.waits(entered):
                 return self._skip("breaker")
             if self._asks:
-                call = self._call_of(args, kwargs, number)
+                call = self._call_of(args, kwargs.copy(), number)  # a sampler must not change the handler's own
                 if self._decide is not None and not self._decide(call):
                     return None
                 operation = "key"
                 key = self._key_of(call)
+            operation = "submit"
             if self._runner.full() or not self._breaker.allow(entered):
                 return self._skip("shed" if self._runner.full() else "breaker")
             operation = "snapshot"
@@ -190,12 +200,19 @@ class Experiment:
         return Call(f"{self.source}-{number:x}", self.name, datetime.now(UTC), args, kwargs, parameters=self.parameters)
 
     def _key_of(self, call: Call) -> Hashable:
-        key = None if self._options.key is None else self._options.key(call)
-        hash(key)
-        return key
+        # Only the hash is kept, so that no ``__eq__`` of the user's runs in our threads; entities that happen to share
+        # one share a lane.
+        return None if self._options.key is None else hash(self._options.key(call))
 
     def hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
         """Freeze what the served side did and give the job to the runner."""
+        try:
+            self._hand_over(job, ended, value, error)
+        except BaseException as failure:
+            if not isinstance(failure, RecursionError) and sent_from_outside(failure):
+                raise  # see `begin`
+
+    def _hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
         operation = "snapshot"
         try:
             if error is not None and not isinstance(error, Exception):
@@ -275,7 +292,7 @@ class Experiment:
             if hasattr(type(value), "__await__"):
                 future = bridge.start(value, job.loop)
                 job.cancel = future.cancel
-                value = future.result()
+                value = bridge.outcome(future.result())
         except bridge.LoopGone:
             return without_answer(Verdict.SKIPPED, "loop_closed")
         except BaseException as error:
@@ -349,11 +366,18 @@ class Experiment:
         """Count a job that will not be judged, as ``SKIPPED`` for this reason."""
         self._counts.add(Verdict.SKIPPED, reason)
 
+    def broke(self, reason: str) -> None:
+        """Count a job that could not be judged, as ``BROKEN`` for this reason."""
+        self._counts.add(Verdict.BROKEN, reason)
+
     def summary(self) -> Summary:
         """The counts so far."""
         rules: tuple[RuleUse, ...] = ()
         if isinstance(self._options.compare, HasRules):
-            rules = tuple(self._options.compare.rules())
+            try:
+                rules = tuple(self._options.compare.rules())
+            except BaseException as error:
+                self.guard.count("publish", error)
         return self._counts.summary(self.name, self.stage, self.guard.counts, rules)
 
 

@@ -34,6 +34,7 @@ OPERATIONS: Final = (
     "render",
     "explain",
     "on_comparison",
+    "publish",
     "sink",
     "overhead",
 )
@@ -58,7 +59,7 @@ class Guard:
     def __init__(self, name: str, where: str) -> None:
         self._name = name
         self._where = where
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler, or a finalizer, may call a handler in the middle of this
         self._counts: dict[str, int] = {}
         self._logged: set[tuple[str, type]] = set()
 
@@ -70,7 +71,7 @@ class Guard:
 
     def absorb(self, operation: str, error: BaseException) -> None:
         """Count and log a failure on the caller's path; what was sent from outside is raised again."""
-        if not isinstance(error, Exception) and sent_from_outside(error):
+        if sent_from_outside(error):
             raise error
         self.count(operation, error)
 
@@ -98,8 +99,10 @@ class Guard:
                 detail,
                 self._where,
             )
-        except Exception:  # noqa: S110 - a broken log handler has nowhere left to be reported, and is counted above
-            pass
+        except BaseException as failure:
+            # A broken log handler has nowhere left to be reported, and what it failed to log is counted above.
+            if sent_from_outside(failure):
+                raise
 
 
 def _place(traceback: TracebackType | None) -> str:
@@ -115,8 +118,8 @@ def sent_from_outside(error: BaseException) -> bool:
     """
     Whether an exception was sent to this thread from outside rather than raised by the code that ran.
 
-    True for ``KeyboardInterrupt`` in the main thread, for what a Python signal handler raised, and for gevent's kills
-    and timeouts. Only the main thread runs signal handlers.
+    True for ``KeyboardInterrupt`` in the main thread, for what a Python signal handler raised (any exception), and for
+    gevent's kills and timeouts, whatever exception these were told to raise.
     """
     greenlet = sys.modules.get("greenlet")
     if greenlet is not None and isinstance(error, greenlet.GreenletExit):
@@ -124,9 +127,19 @@ def sent_from_outside(error: BaseException) -> bool:
     timeouts = sys.modules.get("gevent.timeout")
     if timeouts is not None and isinstance(error, timeouts.Timeout):
         return True
-    if threading.current_thread() is not threading.main_thread():
-        return False
-    return isinstance(error, KeyboardInterrupt) or _passed_a_signal_handler(error.__traceback__)
+    if timeouts is not None and not isinstance(error, Exception) and _thrown_by_gevent(error.__traceback__):
+        return True
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        return True
+    # Under gevent the main thread runs many greenlets, none of which `threading` takes for it.
+    return _passed_a_signal_handler(error.__traceback__)
+
+
+def _thrown_by_gevent(traceback: TracebackType | None) -> bool:
+    """Whether it was thrown into a greenlet that waited: its innermost frame is gevent's switch."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("gevent.")
 
 
 def _passed_a_signal_handler(traceback: TracebackType | None) -> bool:

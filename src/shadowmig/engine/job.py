@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
+from shadowmig.engine.guard import sent_from_outside
 from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Side, Verdict
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Outcome:
         try:
             self.message = str(error)[:MESSAGE_LIMIT]
         except Exception as broken:
+            if sent_from_outside(broken):
+                raise
             self.message = f"<{type(broken).__name__} in __str__>"
 
     def observation(self, side: Side) -> Observation:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from shadowmig.engine.counts import Counts
-from shadowmig.engine.guard import Guard
+from shadowmig.engine.guard import Guard, sent_from_outside
 from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.options import ReadOptions
 from shadowmig.errors import CompareError
@@ -252,7 +252,7 @@ class _Operation:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is not None:
+        if error is not None and not sent_from_outside(error):  # which only happens with `Inline`
             raise _Failure(self._name, error) from None
 
 

@@ -7,10 +7,12 @@ what does not fit is shed and counted.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from shadowmig.engine.bridge import cancelled_from_outside
 from shadowmig.engine.desk import do
+from shadowmig.engine.guard import sent_from_outside
 from shadowmig.engine.job import LATE, Outcome, Phase
 from shadowmig.errors import ConfigError
 
@@ -119,7 +121,8 @@ class Inline(Bound):
                     job.advance(do(job))
                     continue
                 # In a task, so that what the checked side does to the context stays there.
-                task = loop.create_task(job.step_async(), context=job.context.copy())
+                context = job.context.copy()
+                task = asyncio.Task(job.step_async(), loop=loop, context=context)
                 try:
                     done, _ = await asyncio.wait({task}, timeout=job.deadline)
                 finally:
@@ -129,7 +132,10 @@ class Inline(Bound):
         except BaseException as error:
             if cancelled_from_outside(error):
                 raise
-            job.experiment.guard.absorb("run", error)
+            if sent_from_outside(error):
+                raise
+            with suppress(BaseException):  # the books themselves are broken
+                job.experiment.guard.count("run", error)
 
     def again(self, job: Job) -> None:
         """Not used: `submit` goes on by itself."""

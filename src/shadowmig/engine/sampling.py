@@ -108,11 +108,11 @@ class _Capped(BaseSampler):
         self._sampler, self._rate, self._clock = sampler, per_second, clock
         self._burst = max(1.0, per_second)
         self._tokens, self._at = self._burst, clock()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()  # the parent's may have been held by a thread that does not exist here
+        self._lock = threading.RLock()  # the parent's may have been held by a thread that does not exist here
 
     def _take(self) -> bool:
         with self._lock:

@@ -22,6 +22,7 @@ from itertools import islice, zip_longest
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
+from shadowmig.engine.guard import sent_from_outside
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
 from shadowmig.model import Missing
 
@@ -200,6 +201,8 @@ def freeze(value: Any, *, limit: int, argument: bool = False) -> Frozen | Kept:
     except SnapshotError:
         raise
     except Exception as error:
+        if sent_from_outside(error):
+            raise
         problem = f"A {kind.__name__} cannot be frozen: copying it raised {type(error).__name__}."
         raise SnapshotError(problem, remedy=_SHARE if argument else _REMEDY) from error
     freezer.clear_memo()  # it holds the value's parts

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from shadowmig.engine.desk import route
+from shadowmig.engine.desk import abandon, move
 from shadowmig.engine.job import LATE, Phase
 from shadowmig.engine.options import whole
 from shadowmig.engine.runner import Bound
@@ -71,19 +71,29 @@ class Tasks(Bound):
                 lane.append(job)
                 return True
             self._lanes[job.loop, job.key] = deque()
-        self._begin(job)
+        try:
+            self._begin(job)
+        except BaseException:
+            self._taken.discard(job)
+            self._lanes.pop((job.loop, job.key), None)
+            raise
         return True
 
     def _begin(self, job: Job) -> None:
         """Start a job's next step; called on its loop."""
+        import asyncio
+
         loop: asyncio.AbstractEventLoop = job.loop
+        context = job.context.copy()
         coroutine = job.step_async()
         try:
-            task = loop.create_task(coroutine, context=job.context.copy())
+            # Not by the loop's task factory, which may be an eager one that runs the checked side on the caller's path.
+            task = asyncio.Task(coroutine, loop=loop, context=context)
         except BaseException:
             coroutine.close()
-            self._taken.discard(job)
             raise
+        # A loop closed without cancelling its tasks would complain of ours.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # set by asyncio itself in gather and shield
         self._tasks[task] = job
         timer = loop.call_later(job.deadline, self._late, task)
         job.cancel = timer.cancel
@@ -108,27 +118,40 @@ class Tasks(Bound):
                 waiting.drop("cancelled")
             return
         error = task.exception()
-        self._finished(job, task.result() if error is None else job.failed(error))
+        try:
+            result = task.result() if error is None else job.failed(error)
+        except BaseException as failure:  # noqa: BLE001 - nothing may get out into the service's loop
+            self._release(job)
+            abandon(job, failure)
+            return
+        self._finished(job, result)
 
     def _finished(self, job: Job, result: object) -> None:
         self._release(job)
-        job.advance(result)
-        route(job)
+        move(job, result)
 
     def _release(self, job: Job) -> None:
         """Let the next job of the lane go; called on the loop."""
         if job.key is None or job.phase is not Phase.CHECK:
             return
         lane = self._lanes.get((job.loop, job.key))
-        if lane:
-            self._begin(lane.popleft())
-        else:
-            self._lanes.pop((job.loop, job.key), None)
+        while lane:
+            if self._try(lane.popleft()):
+                return
+        self._lanes.pop((job.loop, job.key), None)
+
+    def _try(self, job: Job) -> bool:
+        try:
+            self._begin(job)
+        except BaseException as error:  # noqa: BLE001 - nothing may get out into the service's loop
+            abandon(job, error)
+            return False
+        return True
 
     def again(self, job: Job) -> None:
         """Take a job back to run both sides once more; called by the desk's thread."""
         try:
-            job.loop.call_soon_threadsafe(self._begin, job)
+            job.loop.call_soon_threadsafe(self._try, job)
         except RuntimeError:  # the loop was closed meanwhile
             job.drop("loop_closed")
 

@@ -17,10 +17,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Hashable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shadowmig.engine.desk import do, route
+from shadowmig.engine.desk import do, move
 from shadowmig.engine.job import LATE, Phase
 from shadowmig.engine.options import seconds, whole
 from shadowmig.engine.runner import Bound
@@ -120,9 +121,10 @@ class Threads(Bound):
     def _conduct(self) -> None:
         busy = time.monotonic()
         while not self._closed:
-            self._sort()
-            self._watch()
-            self.desk.watch()
+            with suppress(BaseException):  # such as no more threads just now; all of it is tried again
+                self._sort()
+                self._watch()
+                self.desk.watch()
             now = time.monotonic()
             if self._taken:
                 busy = now
@@ -211,8 +213,7 @@ class Threads(Bound):
 
     def _finished(self, job: Job, result: object) -> None:
         self._release(job)
-        job.advance(result)
-        route(job)
+        move(job, result)
 
     def _release(self, job: Job) -> None:
         """Let the next job of the lane go."""
@@ -228,7 +229,8 @@ class Threads(Bound):
     def again(self, job: Job) -> None:
         """Take a job back to run both sides once more."""
         self._ready.put(job)
-        self._staff()
+        with suppress(RuntimeError):  # no more threads just now; the conductor tries again
+            self._staff()
 
     def done(self, job: Job) -> None:
         """Forget a job."""
