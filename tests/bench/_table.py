@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import sys
 from pathlib import Path
 
@@ -25,13 +27,18 @@ def report(bench: str, rows: list[tuple[str, float, float, str]]) -> None:
     (RESULTS / f"{bench}.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
+MARK = "<!-- table -->"
+
+
 def write_page() -> None:
-    """Write the table of the docs from the latest results."""
-    lines = ["| what | measured | at most | relative to |", "|---|---|---|---|"]
+    """Put the table of the latest results into the docs, below its mark."""
+    lines = ["| what | measured | at most | in |", "|---|---|---|---|"]
     for file in sorted(RESULTS.glob("*.json")):
         for what, figure, bound, unit in json.loads(file.read_text(encoding="utf-8")):
             lines.append(f"| {what} | {figure:.2f} | {bound:g} | {unit} |")
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+    machine = f"Measured by `tests/run bench` on Python {platform.python_version()}, {os.cpu_count()} cores."
+    PAGE.write_text("\n".join([f"{head}{MARK}\n", machine, "", *lines]) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 
 

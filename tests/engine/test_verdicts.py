@@ -338,10 +338,10 @@ def test_what_cannot_be_compared_is_broken(bench: Bench, options: dict[str, Any]
 
 def test_an_answer_that_cannot_be_frozen_is_broken(bench: Bench) -> None:
     """A lock in the answer of either side makes the call broken, with the operation named."""
-    get = bench.migration.read(threading.Lock, candidate=lambda: 1, name="served")
+    get = bench.migration.read(lambda: [threading.Lock()], candidate=lambda: 1, name="served")
     get()
     assert bench.summary.reasons == {"broken:snapshot": 1}
-    comparison = bench.judge(lambda: 1, threading.Lock)
+    comparison = bench.judge(lambda: 1, lambda: [threading.Lock()])
     assert (comparison.verdict, comparison.reason) == (Verdict.BROKEN, "snapshot")
     assert bench.summary.errors == {"snapshot": 1}
 

@@ -20,7 +20,8 @@ def run(name, *args, code=0):
     """Run a program; gives what it said and what it wrote to standard error."""
     environment = os.environ | {"PYTHONPATH": str(Path(shadowmig.__file__).parent.parent), "PYTHONASYNCIODEBUG": "0"}
     done = subprocess.run(
-        [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, args)],
+        # From 3.12 on Python warns of any fork beside threads; that it goes well here is what is tested.
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", str(PROGRAMS / f"{name}.py"), *map(str, args)],
         env=environment,
         capture_output=True,
         text=True,
