@@ -47,7 +47,8 @@ def test_full_stack():
     owner, get = migrate(lambda x: [x], lambda x: [x], sample=lambda call: True)
     with owner:
         get(1)
-        assert deepest(get) >= deepest(lambda x: [x]) - 1
+        frames = 1 if sys.gettrace() is None else 4  # a tracer, such as coverage's, needs some of its own
+        assert deepest(get) >= deepest(lambda x: [x]) - frames
 
 
 def test_sampler_cannot_change_keywords():
