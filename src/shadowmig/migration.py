@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from attrs import evolve, frozen
 
 from shadowmig.engine.desk import Desk
 from shadowmig.engine.experiment import Experiment
-from shadowmig.engine.guard import Guard
 from shadowmig.engine.handlers import Implementation, check_other, check_shared, implementation
 from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds, text, whole
+from shadowmig.engine.publisher import Publisher, warm_up
 from shadowmig.engine.runner import Inline, Runner
 from shadowmig.engine.sampling import always, checked_sampler
 from shadowmig.engine.stages import as_stage
@@ -31,11 +30,9 @@ from shadowmig.engine.tasks import Tasks
 from shadowmig.engine.threads import Threads
 from shadowmig.engine.wrap import wrap_async, wrap_sync
 from shadowmig.errors import ConfigError, HandlerError
-from shadowmig.findings import Tally, secrets
-from shadowmig.model import Batch, Call, Comparison, Finding, Side, Stage, Summary, Verdict
+from shadowmig.findings import secrets
+from shadowmig.model import Call, Comparison, Finding, Side, Stage, Summary
 from shadowmig.protocols import Redactor, Sampler, Sink
-from shadowmig.sinks._spool import Spool
-from shadowmig.sinks.log import Log
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,17 +104,21 @@ class Migration:
         self.label = str(label)
         self._stage = as_stage(stage)
         self._sample = checked_sampler(sample)
-        self._redact = function(redact, "redact", "Use a function (value, *, path) that returns a value.")
         self._on_comparison = function(on_comparison, "on_comparison", "Use a function of a Comparison.")
-        self._sinks = _checked_sinks(sinks)
         self._exit_timeout = seconds(exit_timeout, "exit_timeout")
-        self._max_findings = whole(max_findings, "max_findings")
-        self._max_examples = whole(max_examples, "max_examples", least=0)
+        self._publisher = Publisher(
+            self.name,
+            label=self.label,
+            sinks=sinks,
+            redact=redact,
+            max_findings=whole(max_findings, "max_findings"),
+            max_examples=whole(max_examples, "max_examples", least=0),
+        )
         self._experiments: dict[str, Experiment] = {}
         self._desk = Desk(
             budget=_checked_budget(budget),
             interval=seconds(publish_every, "publish_every"),
-            publish=self._publish,
+            publish=lambda: self._publisher.publish(self._summaries),
         )
         self._runner = runner
         self._runners: list[Runner] = []
@@ -126,32 +127,13 @@ class Migration:
         self._inline: Inline | None = None
         self._watchers: list[list[Comparison]] = []
         self._closed = False
-        self._start_over()
         _open_migrations.add(self)
-        _warm_up()
+        warm_up()
         for tell in births:
             tell(self)
 
-    def _start_over(self) -> None:
-        """Begin with empty counts, as in a new process."""
-        self._source = f"{os.getpid():x}-{os.urandom(6).hex()}"
-        self._guard = Guard(self.name, "stats().errors")
-        self._tally = Tally(
-            self.name,
-            label=self.label,
-            max_findings=self._max_findings,
-            max_examples=self._max_examples,
-            redact=self._redact,
-            explain=_explain,
-            on_error=self._guard.count,
-        )
-        names = _sink_names(self._sinks)
-        self._spools = [Spool(s, name=n, on_error=self._guard.count) for s, n in zip(self._sinks, names, strict=True)]
-        self._published: dict[str, Summary] = {}
-        self._publishing = threading.Lock()
-
     def _after_fork(self) -> None:
-        self._start_over()
+        self._publisher.start_over()
         self._desk.reset()
         for runner in self._runners:
             runner.reset()
@@ -237,7 +219,7 @@ class Migration:
             options,
             self._runner_for(ours, theirs),
             self._record,
-            lambda: self._source,
+            lambda: self._publisher.source,
         )
         wrap = wrap_async if ours.is_async else wrap_sync
         wrapper, switch = wrap(handler, experiment.begin)
@@ -323,54 +305,34 @@ class Migration:
             return
         try:
             comparison = evolve(comparison, call=make_call())
-            if comparison.differences:
-                self._tally.record(evolve(comparison, verdict=Verdict.MISMATCH))
         except BaseException as error:
-            self._guard.count("tally", error)
+            self._publisher.guard.count("tally", error)
+        if comparison.differences:
+            self._publisher.record(comparison)
         for seen in self._watchers:
             seen.append(comparison)
         if self._on_comparison is not None:
             try:
                 self._on_comparison(comparison)
             except BaseException as error:
-                self._guard.count("on_comparison", error)
+                self._publisher.guard.count("on_comparison", error)
 
-    def _publish(self) -> None:
-        """Give what is new to the sinks; whatever fails is tried again in the next round."""
-        try:
-            self._offer()
-        except BaseException as error:
-            self._guard.count("publish", error)
-        for spool in self._spools:
-            try:
-                spool.deliver(ignore_delay=self._closed)
-            except BaseException as error:  # what asks a greenlet or generator to end ends no thread of ours
-                self._guard.count("sink", error)
-
-    def _offer(self) -> None:
-        with self._publishing:
-            summaries = {name: experiment.summary() for name, experiment in list(self._experiments.items())}
-            changed = tuple(s for name, s in summaries.items() if s.calls and self._published.get(name) != s)
-            findings = self._tally.changed()
-            self._published = summaries
-        if changed or findings:
-            batch = Batch(self._source, self.name, self.label, datetime.now(UTC), findings, changed, self._tally.lost)
-            for spool in self._spools:
-                spool.offer(batch)
+    def _summaries(self) -> dict[str, Summary]:
+        return {name: experiment.summary() for name, experiment in list(self._experiments.items())}
 
     def findings(self) -> tuple[Finding, ...]:
         """The findings of this process so far, the most frequent first."""
-        return self._tally.findings()
+        return self._publisher.findings()
 
     def stats(self) -> Stats:
         """The counts of this process so far."""
         return Stats(
-            experiments={name: experiment.summary() for name, experiment in list(self._experiments.items())},
+            experiments=self._summaries(),
             pending=sum(runner.pending() for runner in self._runners),
             stuck=self._desk.stuck + sum(getattr(runner, "stuck", 0) for runner in self._runners),
-            lost=self._tally.lost,
-            dropped={spool.name: spool.dropped for spool in self._spools},
-            errors=self._guard.counts,
+            lost=self._publisher.lost,
+            dropped=self._publisher.dropped,
+            errors=self._publisher.guard.counts,
         )
 
     # The end -------------------------------------------------------------------------------------------------------
@@ -394,7 +356,7 @@ class Migration:
                     return False
                 self._desk.watch()
                 time.sleep(0.002)
-            return self._desk.flush(until) and not any(spool.pending for spool in self._spools)
+            return self._desk.flush(until) and not self._publisher.pending
 
     async def aflush(self, timeout: float | timedelta = 5.0) -> bool:
         """Do what `flush` does while the event loop goes on."""
@@ -416,7 +378,7 @@ class Migration:
         if self._closed:
             return True
         until = time.monotonic() + limit
-        self._closed = True
+        self._closed = self._publisher.closing = True
         _open_migrations.discard(self)
         for experiment in self._experiments.values():
             experiment.close()
@@ -424,24 +386,7 @@ class Migration:
         for runner in self._runners:
             runner.close()
         self._desk.close()
-        for sink in self._sinks:
-            # In a thread, since it may hang, and what it raises must not become the exit code of the process.
-            closing = threading.Thread(target=self._close_sink, args=(sink,), name="shadowmig-close", daemon=True)
-            try:
-                closing.start()
-                closing.join(max(0.1, until - time.monotonic()))
-            except RuntimeError:  # no thread is to be had, as at the end of the interpreter
-                self._close_sink(sink)
-            done = done and not closing.is_alive()
-        return done
-
-    def _close_sink(self, sink: Sink) -> None:
-        close = getattr(sink, "close", None)
-        if close is not None:
-            try:
-                close()
-            except BaseException as error:
-                self._guard.count("sink", error)
+        return self._publisher.close(until) and done
 
     async def aclose(self, timeout: float | timedelta = 5.0) -> bool:
         """Do what `close` does while the event loop goes on."""
@@ -490,37 +435,11 @@ def _at_exit() -> None:
         try:
             migration.close(migration._exit_timeout)
         except RuntimeError:  # from Python 3.12 on no thread can be started any more
-            migration._guard.count("submit", "the process ended before the first calls could be judged")
+            migration._publisher.guard.count("submit", "the process ended before the first calls could be judged")
 
 
 os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
-
-
-def _warm_up() -> None:
-    """
-    Import now what would else be imported off the caller's path.
-
-    A process that forks while another thread imports leaves its child with half a module. So no thread of ours imports
-    anything; sinks import what they need when they are built.
-    """
-    import asyncio  # noqa: F401 - only to have it imported
-
-    from shadowmig.compare import deep
-
-    deep()  # runs DeepDiff once on nothing
-
-
-def _explain(control: Any, candidate: Any) -> str:
-    """Have DeepDiff explain a pair of containers; of anything else the values say it all."""
-    if not isinstance(control, _CONTAINERS) or not isinstance(candidate, _CONTAINERS):
-        return ""
-    from shadowmig.compare import explain
-
-    return explain(control, candidate)
-
-
-_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 def _the_other(candidate: Any, control: Any) -> tuple[Side, Any]:
@@ -540,22 +459,3 @@ def _checked_budget(budget: object) -> float:
             f"budget is {budget!r}.", remedy="Use a share of one core, above 0 to 1.", field="budget", value=budget
         )
     return float(budget)
-
-
-def _checked_sinks(sinks: object) -> list[Sink]:
-    if sinks is None:
-        return [Log()]
-    remedy = "Use a list of sinks: shadowmig.sinks.Log(), JsonLines(path), Memory(), or functions of a Batch."
-    if isinstance(sinks, str | bytes) or not isinstance(sinks, Iterable):
-        raise ConfigError(f"sinks is {sinks!r}.", remedy=remedy, field="sinks", value=sinks)
-    return [function(sink, "sinks", remedy) for sink in sinks]
-
-
-def _sink_names(sinks: list[Sink]) -> list[str]:
-    """Name sinks by their function or class, several of one name by number too."""
-    names: list[str] = []
-    for sink in sinks:
-        name = str(getattr(sink, "__qualname__", None) or type(sink).__qualname__)
-        taken = sum(other.partition(" #")[0] == name for other in names)
-        names.append(f"{name} #{taken + 1}" if taken else name)
-    return names

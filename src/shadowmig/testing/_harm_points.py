@@ -112,7 +112,7 @@ OFF_THE_CALLERS_PATH: Final = (
     _engine("tally", "tally", "findings.tally:Tally.record", hangs=_QUEUED, judged=True),
     _engine("fingerprint", "fingerprint", "findings.tally:fingerprint", hangs=_QUEUED, judged=True),
     _engine("render", "render", "findings._exhibit:render", hangs=_QUEUED, judged=True),
-    _engine("explain", "explain", "migration:_explain", hangs=_QUEUED, judged=True),
+    _engine("explain", "explain", "engine.publisher:_explain", hangs=_QUEUED, judged=True),
     _engine("changed", "publish", "findings.tally:Tally.changed", hangs=_QUEUED, judged=True),
     _engine("summary", "publish", "engine.experiment:Experiment.summary", hangs=_QUEUED, judged=True),
     _engine("offer", "sink publish", "sinks._spool:Spool.offer", hangs=_QUEUED, judged=True),

@@ -135,7 +135,7 @@ class Rig:
             max_examples=10_000,  # so that every mismatch is redacted, rendered and explained
             on_comparison=hook["on_comparison"],
         )
-        for spool in self.migration._spools:
+        for spool in self.migration._publisher._spools:
             spool._max_delay = 0.01  # a sink that failed is asked again at once, not after a minute
         self._keyed = point is not None and point.name == "key"
         candidate_trouble = trouble if point is not None and point.name == "candidate" else None
