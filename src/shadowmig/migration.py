@@ -241,7 +241,7 @@ class Migration:
         """
         Judge every call before it returns, for as long as the ``with`` block lasts: for tests.
 
-        Sampling and runner are set aside; stages, comparators and sinks stay. May be nested.
+        Sampling, runner and breaker are set aside; stages, comparators and sinks stay. May be nested.
 
         Args:
             seen: The list to add comparisons to; by default a new one.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shadowmig import Migration, Stage, Verdict, fraction, never
-from shadowmig.engine import Inline
+from shadowmig.engine import Breaker, Inline
 from shadowmig.errors import ConfigError
 from shadowmig.findings import hide_values
 from shadowmig.model import Batch, Comparison
@@ -141,8 +142,6 @@ def test_a_sink_that_fails_loses_nothing() -> None:
             migration.flush()
             if got:
                 break
-            import time
-
             time.sleep(0.05)
     assert got[0] == 2
 
@@ -212,6 +211,33 @@ def test_inline_blocks_can_be_nested() -> None:
     assert [comparison.call["n"] for comparison in outer if comparison.call] == [1, 2, 3, 4]
     assert migration.stats().pending == 0
     migration.close()
+
+
+def test_inline_blocks_compare_whatever_fails() -> None:
+    """Inside ``inline`` neither a slow candidate nor one that always fails stops the comparing."""
+
+    def fail() -> int:
+        time.sleep(0.002)
+        raise ValueError
+
+    with Migration("m", sinks=[]) as migration:
+        breaker = Breaker(window=2, overhead=0.001)
+        get = migration.read(lambda: 1, candidate=fail, name="get", breaker=breaker, confirm=False)
+        with migration.inline() as seen:
+            for _ in range(10):
+                get()
+    assert [comparison.verdict for comparison in seen] == [Verdict.MISMATCH] * 10
+
+
+def test_the_inline_runner_is_not_our_own_slowness() -> None:
+    """With the runner ``Inline`` the time of a slow candidate is not held against shadowmig."""
+    with Migration("m", sinks=[], runner=Inline()) as migration:
+        breaker = Breaker(overhead=0.001)
+        get = migration.read(lambda: 1, candidate=lambda: time.sleep(0.01) or 1, name="get", breaker=breaker)
+        for _ in range(5):
+            get()
+        summary = migration.stats().experiments["get"]
+    assert (summary.verdicts[Verdict.MATCH], summary.errors) == (5, {})
 
 
 def test_async_context_manager() -> None:

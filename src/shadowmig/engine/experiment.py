@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from shadowmig.engine import bridge
-from shadowmig.engine.breaker import BreakerState
+from shadowmig.engine.breaker import Breaker, BreakerState
 from shadowmig.engine.counts import Counts
 from shadowmig.engine.guard import Guard, sent_from_outside
 from shadowmig.engine.handlers import Implementation
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 SUSPICIOUS: Final = 5
 """Races of a kind that may hide defects after which they become a finding."""
+
+
+_NEVER_OPENS: Final = Breaker(errors=2, overhead=float("inf"))
 
 
 class Experiment:
@@ -110,7 +113,7 @@ class Experiment:
         self._apply()
 
     def divert(self, runner: Runner | None) -> None:
-        """Compare every call with this runner, or, with ``None``, go back to the experiment's own ways."""
+        """Compare every call with this runner, whatever fails; with ``None``, go back to the experiment's own ways."""
         self._divert(runner)
         self._apply()
 
@@ -118,6 +121,7 @@ class Experiment:
         self._runner = runner or self._own_runner
         self._rate, self._decide = (1.0, None) if runner else split(self._options.sample)
         self._asks = self._decide is not None or self._options.key is not None
+        self._breaker = BreakerState(_NEVER_OPENS if runner else self._options.breaker)
 
     def close(self) -> None:
         """Compare no more; the handler goes on serving as its stage says."""
@@ -240,7 +244,8 @@ class Experiment:
             self._counts.add(Verdict.BROKEN, operation)
         finally:
             now = perf_counter()
-            self._slow(job.started - job.entered + now - ended, now)
+            after = 0.0 if job.inline else now - ended  # inline does everything here, on purpose
+            self._slow(job.started - job.entered + after, now)
 
     def _skip(self, reason: str) -> Job | None:
         """Count a call that is not taken, and give what `begin` returns for it."""
