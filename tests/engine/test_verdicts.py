@@ -463,14 +463,15 @@ def test_the_breaker_stops_a_failing_candidate() -> None:
         assert migration.stats().experiments["get"].verdicts[Verdict.MATCH] == 3
 
 
-def test_a_slow_sampler_is_asked_only_a_few_times() -> None:
-    """Our own time on the caller's path has a limit: a sampler that hangs is not asked again and again."""
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_slow_sampler_is_asked_only_a_few_times(answer: bool) -> None:
+    """Our own time on the caller's path has a limit: a sampler that hangs is not asked again, whatever it says."""
     asked = []
 
     def sampler(call: Any) -> bool:
         asked.append(1)
         time.sleep(0.02)
-        return True
+        return answer
 
     with Migration("m", sinks=[], runner=Inline()) as migration:
         get = migration.read(

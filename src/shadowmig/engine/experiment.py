@@ -171,11 +171,12 @@ class Experiment:
             if self._asks:
                 call = self._call_of(args, kwargs.copy(), number)  # a sampler must not change the handler's own
                 if self._decide is not None and not self._decide(call):
-                    return None
+                    return self._leave(entered)
                 operation = "key"
                 key = self._key_of(call)
             operation = "submit"
             if self._runner.full() or not self._breaker.allow(entered):
+                self._leave(entered)
                 return self._skip("shed" if self._runner.full() else "breaker")
             operation = "snapshot"
             job = Job(self, row, self._serve[row.served], args, kwargs, number, entered)
@@ -193,11 +194,9 @@ class Experiment:
             return self._skip("too_large")
         except BaseException as error:
             self.guard.absorb(operation, error)
-            now = perf_counter()
-            self._slow(now - entered, now)
             if operation != "sample":
                 self._counts.add(Verdict.BROKEN, operation)
-            return None
+            return self._leave(entered)
 
     def _call_of(self, args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call:
         """Build the call for the user's sampler and key, with the arguments themselves."""
@@ -250,6 +249,12 @@ class Experiment:
     def _skip(self, reason: str) -> Job | None:
         """Count a call that is not taken, and give what `begin` returns for it."""
         self._counts.add(Verdict.SKIPPED, reason)
+        return None
+
+    def _leave(self, entered: float) -> Job | None:
+        """Note the time spent on a call that is not taken, and give what `begin` returns for it."""
+        now = perf_counter()
+        self._slow(now - entered, now)
         return None
 
     def _slow(self, seconds: float, now: float) -> None:
