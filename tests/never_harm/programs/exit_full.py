@@ -11,17 +11,17 @@ code, how = int(sys.argv[1]), sys.argv[2]
 class Sink:
     def __call__(self, batch):
         if how == "sink hangs":
-            time.sleep(60)
+            time.sleep(3600)
 
     def close(self):
         if how == "close exits":
             raise SystemExit(99)
         if how == "close hangs":
-            time.sleep(60)
+            time.sleep(3600)
 
 
 def candidate(x):
-    time.sleep(60 if how == "candidate hangs" else 0.001)
+    time.sleep(3600 if how == "candidate hangs" else 0.001)
     return x
 
 
