@@ -74,7 +74,7 @@ class Threads(Bound):
         self._taken: set[Job] = set()
         self._inbox: deque[Job] = deque()
         self._ready: queue.SimpleQueue[Job | None]
-        self._bell: threading.Event
+        self._bell: queue.SimpleQueue[None]
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._workers: list[_Worker] = []
         self._asleep = False
@@ -99,7 +99,7 @@ class Threads(Bound):
         self._taken.add(job)
         self._inbox.append(job)
         if self._asleep:
-            self._bell.set()
+            self._bell.put(None)
         return True
 
     def _start(self) -> None:
@@ -108,7 +108,8 @@ class Threads(Bound):
             if self._started:
                 return
             self._ready = queue.SimpleQueue()
-            self._bell = threading.Event()
+            # Not an Event: that is Python code, which a signal handler that raises would leave locked.
+            self._bell = queue.SimpleQueue()
             self._started = True
         try:
             threading.Thread(target=self._conduct, name="shadowmig-conductor", daemon=True).start()
@@ -131,11 +132,12 @@ class Threads(Bound):
             if now - busy < LINGER:
                 time.sleep(TICK)
                 continue
-            self._bell.clear()
             self._asleep = True
             if not self._inbox and not self._closed:
-                self._bell.wait()
+                self._bell.get()
             self._asleep = False
+            while not self._bell.empty():  # several callers may have rung
+                self._bell.get()
             busy = time.monotonic()
 
     def _sort(self) -> None:
@@ -257,7 +259,7 @@ class Threads(Bound):
         self._closed = True
         if not self._started:
             return
-        self._bell.set()
+        self._bell.put(None)
         while self._inbox:
             self._ready.put(self._inbox.popleft())
         self._drop_ready("closed")
