@@ -382,3 +382,24 @@ def test_threads(path):
     for thread in threads:
         thread.join()
     assert sorted(numbers(read(path))) == list(range(100))
+
+
+def test_built_during_rotation(path):
+    """A sink is built without complaint while another writer moves the file away and back."""
+    JsonLines(path)(batch(1))
+    done = threading.Event()
+
+    def rotate():
+        while not done.is_set():
+            path.rename(f"{path}.1")
+            path.with_name(f"{path.name}.1").rename(path)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        for _ in range(2000):
+            JsonLines(path)
+    finally:
+        done.set()
+        thread.join()
+    assert numbers(read(path)) == [1]

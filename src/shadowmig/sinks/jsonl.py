@@ -20,6 +20,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,19 +177,18 @@ def _first_line(file: int) -> bytes:
 
 def _check(path: Path) -> None:
     folder = path.parent
-    problem = ""
     if not folder.is_dir():
         problem = f"the folder {folder} does not exist"
-    elif path.is_dir():
-        problem = "it is a folder"
-    elif path.exists() and not path.is_file():
-        problem = "it is not a regular file"
     elif not os.access(folder, os.W_OK | os.X_OK):
         problem = f"the folder {folder} is not writable"  # it must be, for the lock and for rotation
-    elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        problem = "it is not readable and writable"
-    elif path.exists():
-        problem = _foreign(path)
+    else:
+        # Another writer may rotate the file away at any moment; then there is none, and nothing is wrong with it.
+        try:
+            problem = _foreign(path)
+        except FileNotFoundError:
+            problem = ""
+        except PermissionError:
+            problem = "it is not readable and writable"
     if problem:
         raise ConfigError(
             f"path {path} cannot be used: {problem}.",
@@ -199,7 +199,10 @@ def _check(path: Path) -> None:
 
 
 def _foreign(path: Path) -> str:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        return "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file"
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         head = _first_line(file)
         if head:
