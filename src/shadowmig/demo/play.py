@@ -6,9 +6,11 @@ Danger: nothing in here may help the engine. It sees two sets of functions and s
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -130,11 +132,9 @@ def play(
     total = calls or min(max(ROUNDS * plan.round(), _FEWEST), _MOST)
     reader = _Reader(migration, handlers, plan, total, progress)
     started = time.monotonic()
-    interrupted = False
-    try:
+    with _interrupts(reader.stop):
         reader.read_all(until=None if calls else started + _MOST_SECONDS)
-    except KeyboardInterrupt:
-        interrupted = True
+    interrupted = reader.stopped
     complete = migration.close(1.0 if interrupted else _CLOSE_SECONDS)
     return Outcome(
         findings=tuple(sorted(memory.findings, key=lambda each: (-each.count, each.experiment, each.path))),
@@ -147,6 +147,23 @@ def play(
         complete=complete,
         interrupted=interrupted,
     )
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    """
+    Have Ctrl-C call a function, for as long as the ``with`` block lasts.
+
+    As an exception it could arise in a finalizer, where Python drops it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def decorate(migration: Migration, legacy: Legacy, rewrite: Client) -> dict[str, Callable[..., Any]]:
@@ -193,6 +210,7 @@ class _Reader:
         progress: Callable[[int, int], None],
     ) -> None:
         self.done = 0
+        self.stopped = False
         self._migration = migration
         self._handlers = handlers
         self._visits = plan.visits()
@@ -201,6 +219,10 @@ class _Reader:
         # In the end nobody edits, for one round if there is time: even what is always edited is compared then.
         self._quiet = min(plan.round(), total // 4)
         self._progress = progress
+
+    def stop(self) -> None:
+        """Have `read_all` return soon."""
+        self.stopped = True
 
     def read_all(self, until: float | None) -> None:
         """Make all calls; past a time (monotonic seconds) only those of the last part."""
@@ -223,8 +245,10 @@ class _Reader:
                 self._wait_for_judges()
                 if until is not None and time.monotonic() > until:
                     return
+            if self.stopped:
+                return
 
     def _wait_for_judges(self) -> None:
         # Readers pause when they are far ahead, so that nothing is shed: a service would let it be.
-        while self._migration.stats().pending > _MOST_PENDING:
+        while self._migration.stats().pending > _MOST_PENDING and not self.stopped:
             time.sleep(0.005)
