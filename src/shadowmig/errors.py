@@ -12,6 +12,10 @@ or stay inside the engine, where they become a verdict.
     ├── CompareError           two values that could not be compared: the verdict is BROKEN
     │   └── CompareTimeout     the comparison ran past its time or size limit
     ├── RecordError            a findings file that cannot be read
+    ├── StoreError             a store that could not do what it was asked
+    │   ├── StoreUnavailable   it could not be reached, or did not answer in time
+    │   ├── NotIsolated        sister and production are not two stores
+    │   └── ProductionRefused  a write to production, or production asked for by the checked side
     └── ServerUnavailable      the test kit found no server program, or it did not start
 """
 
@@ -102,6 +106,32 @@ class RecordError(ShadowmigError):
 
     file: str
     line: int
+
+
+class StoreError(ShadowmigError):
+    """
+    A store could not do what it was asked.
+
+    Attributes:
+        store: The store, as it calls itself: never with a password.
+    """
+
+    store: str
+
+    def __init__(self, message: str, *, remedy: str = "", store: str = "", **data: Any) -> None:
+        super().__init__(message, remedy=remedy, store=store, **data)
+
+
+class StoreUnavailable(StoreError):
+    """A store could not be reached, or did not answer in time; trying again later may help."""
+
+
+class NotIsolated(StoreError):
+    """The sister is not proved to be another store than production; nothing is written to it."""
+
+
+class ProductionRefused(StoreError):
+    """A write to production by shadowmig's own handle, or a handle of production asked for by the checked side."""
 
 
 class ServerUnavailable(ShadowmigError):

@@ -7,7 +7,7 @@ Durations are seconds of a monotonic clock; times are timezone-aware UTC.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, overload
 
@@ -158,18 +158,126 @@ class Observation:
     duration: float = 0.0
 
 
+RefKind: TypeAlias = Literal["row", "key", "entry"]
+"""What a `Ref` leads to: a row of a table, a key of a cache, an entry of a stream."""
+
+
+@frozen
+class Ref:
+    """
+    The address of one record in a store. Made by `SisterStore.row`, `SisterStore.key` and `SisterStore.entry`.
+
+    Attributes:
+        store: Name of the sister store; empty if a store itself made it.
+        kind: See `RefKind`.
+        space: The table or the stream; empty for a key.
+        key: The values of the row's key columns in their order; or one element: the key, or the entry's id.
+        stands_for: For an entry: functions that take the state of another record out of the entry's value, by the ref
+            of that record. So the event of a change can stand in for a row that has moved on.
+    """
+
+    store: str
+    kind: RefKind
+    space: str
+    key: tuple[Any, ...]
+    stands_for: Mapping[Ref, Callable[[Any], Any]] | None = field(default=None, eq=False, repr=False)
+
+    def __str__(self) -> str:
+        inside = ", ".join(map(repr, self.key))
+        return f"{self.store}:{self.space}[{inside}]" if self.space else f"{self.store}[{inside}]"
+
+
+@frozen
+class Undecodable:
+    """
+    The value of a record whose bytes the store's codec could not read; it equals nothing that could be read.
+
+    Attributes:
+        reason: Class and text of the codec's error.
+        size: Number of bytes.
+    """
+
+    reason: str
+    size: int
+
+
+@frozen
+class Record:
+    """
+    What a store holds under a ref.
+
+    Attributes:
+        ref: Its address.
+        value: The decoded value; `MISSING` if there is no record; `Undecodable` if its bytes cannot be read.
+        version: The version that is part of the data (a column, a field): the same on both sides after the same
+            change. ``None`` if it has none.
+        token: The store's own token (Postgres ``xmin``, Memcached CAS): it changes with every write, and means
+            nothing in any other store. ``None`` if there is none.
+        raw: The bytes, where the store keeps bytes.
+        meta: What else the store keeps with the value, such as ``ttl`` (seconds left; ``None`` for no end), ``flags``
+            or ``type``.
+    """
+
+    ref: Ref
+    value: Any = MISSING
+    version: Any = None
+    token: Any = None
+    raw: bytes | None = None
+    meta: Mapping[str, Any] = Factory(dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a record."""
+        return self.value is not MISSING
+
+
+@frozen
+class Change:
+    """
+    A record that was written after a `Reading`'s mark.
+
+    Attributes:
+        ref: Its address.
+        at: A mark too: the change is after every mark that is not greater, ``mark < at`` or ``mark == at``.
+        count: How often it is there: an entry may be in its stream twice.
+    """
+
+    ref: Ref
+    at: Any
+    count: int = 1
+
+
+@frozen
+class Reading:
+    """
+    What one read of a store gave.
+
+    Attributes:
+        records: One for each ref, in their order.
+        mark: The store's own notion of "now", to be given to a later read as ``since``; ``None`` if the store cannot
+            tell what changed.
+        changed: What was written since the mark that the read was given, in covered tables and streams; at most a
+            thousand.
+    """
+
+    records: tuple[Record, ...]
+    mark: Any = None
+    changed: tuple[Change, ...] = ()
+
+
 @frozen
 class Difference:
     """
     One place where two values differ.
 
     Attributes:
-        path: Where, as a JSONPath from ``$``.
+        path: Where, as a JSONPath from ``$``, the root of the answer or of the record.
         kind: What kind of difference it is; see `Kind`.
         control: Control's value there, or `MISSING`.
         candidate: The candidate's value there, or `MISSING`.
         rule: The rule that ignores it, as text; ``None`` if none does.
         note: What a person should know about it, such as an expired rule.
+        ref: The record that differs; ``None`` for the answer.
     """
 
     path: str
@@ -178,6 +286,7 @@ class Difference:
     candidate: Any = MISSING
     rule: str | None = None
     note: str = ""
+    ref: Ref | None = None
 
 
 class Differences(Sequence[Difference]):

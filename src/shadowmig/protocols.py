@@ -6,10 +6,10 @@ Each docstring says who calls it, from which thread, and what an exception does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from shadowmig.model import Batch, Call, Difference, RuleUse
+from shadowmig.model import Batch, Call, Difference, Reading, Record, Ref, RuleUse
 
 
 class Comparator(Protocol):
@@ -65,3 +65,120 @@ class Redactor(Protocol):
     """
 
     def __call__(self, value: Any, *, path: str) -> Any: ...
+
+
+class Store(Protocol):
+    """
+    An adapter to one datastore. `shadowmig.testing.StoreContract` tests one against what is said here.
+
+    Called off the caller's path by several threads at once, except `read` for ``hydrate=``, which is on it. Building
+    one connects to nothing. Every call ends within the store's own timeout, and after a failure the next call tries
+    anew. A forked child makes connections of its own.
+
+    Every method that talks to the server raises `StoreUnavailable` if it cannot be reached or does not answer in time,
+    and `StoreError` if it refuses (no such table, wrong type of key, memory full): the message names the field or the
+    ref and the remedy, and no value and no password.
+    """
+
+    def __repr__(self) -> str:
+        """Name kind and place of the store for people, without passwords."""
+        ...
+
+    def client(self) -> Any:
+        """Give what the service's own code works with: a pool, a client; the same object each time."""
+        ...
+
+    def identity(self) -> str:
+        """Ask the server which store this is: equal for two handles of one store, different for two stores."""
+        ...
+
+    def read(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
+        """
+        Read any number of records in one round trip (one for each server, where keys are spread over several).
+
+        Args:
+            refs: Their addresses; several of one kind are welcome, the same one twice too. None of them: only the mark
+                and what changed.
+            since: A mark of an earlier reading: also tell what was written after it, if the store can.
+            timeout: Seconds for this call, if shorter than the store's own timeout.
+        """
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """
+        Make the store hold exactly these records, as `read` gave them of this or another store of the kind: value,
+        version, time to live, flags. One without a value is deleted. In one round trip where the server allows it;
+        for one server all or none where it can.
+
+        Raises:
+            ProductionRefused: After `forbid_writes`.
+        """
+        ...
+
+    def delete(self, refs: Sequence[Ref]) -> None:
+        """
+        Remove records; those that are not there are no error. An entry is removed from its stream.
+
+        Raises:
+            ProductionRefused: After `forbid_writes`.
+        """
+        ...
+
+    def reset(self) -> None:
+        """
+        Remove all records that refs of this store could lead to, and keep the schema.
+
+        Raises:
+            ProductionRefused: After `forbid_writes`.
+        """
+        ...
+
+    def forbid_writes(self) -> None:
+        """
+        Make all connections of this object (not those of `client`) unable to write, by the server's own means where it
+        has some. Cannot be undone.
+        """
+        ...
+
+    def plant(self, nonce: str) -> None:
+        """
+        Leave a mark in this store that another handle of the same store finds with `finds`; an empty one removes it.
+
+        Raises:
+            ProductionRefused: After `forbid_writes`.
+        """
+        ...
+
+    def finds(self, nonce: str) -> bool:
+        """Tell whether this store holds the mark."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections made by this object; those handed in stay open. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class AsyncStore(Protocol):
+    """A `Store` that can also be read on an event loop, so that ``hydrate=`` costs no change of threads."""
+
+    async def aread(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
+        """Do what `Store.read` does."""
+        ...
+
+
+class Codec(Protocol):
+    """
+    Bytes to value and back, as one service does it in a cache or a stream. Stateless; called by several threads.
+
+    ``flags`` are the client flags that Memcached keeps with a value; other stores give and ignore 0. What `decode`
+    raises makes the record's value `Undecodable`; what `encode` raises is raised to whoever writes.
+    """
+
+    def encode(self, value: Any) -> tuple[bytes, int]:
+        """Turn a value into bytes and flags."""
+        ...
+
+    def decode(self, data: bytes, flags: int) -> Any:
+        """Turn bytes and flags into a value."""
+        ...
