@@ -265,6 +265,15 @@ class Reading:
     changed: tuple[Change, ...] = ()
 
 
+Proof: TypeAlias = Literal["version", "event", "reread", "confirmed", "single"]
+"""
+How a mismatch was proved.
+
+``version``, ``event``, ``reread``: writes, by the race table. ``confirmed``: a read that differed again when both
+sides were run once more. ``single``: seen once, not confirmed (``confirm=False``, or a deadline).
+"""
+
+
 @frozen
 class Difference:
     """
@@ -278,6 +287,7 @@ class Difference:
         rule: The rule that ignores it, as text; ``None`` if none does.
         note: What a person should know about it, such as an expired rule.
         ref: The record that differs; ``None`` for the answer.
+        proof: How this one was proved, if not as the whole comparison was; see `Proof`.
     """
 
     path: str
@@ -287,6 +297,7 @@ class Difference:
     rule: str | None = None
     note: str = ""
     ref: Ref | None = None
+    proof: Proof | None = None
 
 
 class Differences(Sequence[Difference]):
@@ -327,15 +338,6 @@ class Differences(Sequence[Difference]):
         return f"Differences({list(self.found)!r}{extra})"
 
 
-Proof: TypeAlias = Literal["version", "event", "reread", "confirmed", "single"]
-"""
-How a mismatch was proved.
-
-``version``, ``event``, ``reread``: writes, by the race table. ``confirmed``: a read that differed again when both
-sides were run once more. ``single``: seen once, not confirmed (``confirm=False``, or a deadline).
-"""
-
-
 @frozen
 class Comparison:
     """
@@ -371,6 +373,7 @@ class Example:
         call: Id of the call.
         at: When it was made (UTC).
         path: The exact path, indices included.
+        record: The record that differs, as ``store:space[key]``; empty for the answer.
         arguments: The call's arguments.
         control: Control's value at the path.
         candidate: The candidate's value at the path.
@@ -384,6 +387,7 @@ class Example:
     control: str = ""
     candidate: str = ""
     note: str = ""
+    record: str = ""
 
 
 @frozen
@@ -398,6 +402,8 @@ class Finding:
         path: JSONPath with indices and ids folded to ``[*]`` or ``.*``.
         kind: See `Kind`.
         types: Type names of control's and the candidate's value.
+        store: Name of the sister store whose records differ; empty for the answer.
+        record: What kind of record it is: the table, the stream, or the key with ids folded to ``*``.
         count: Number of calls that had it.
         first_seen: Time of the first such call (UTC).
         last_seen: Time of the last one (UTC).
@@ -418,6 +424,8 @@ class Finding:
     label: str = ""
     proofs: Mapping[str, int] = Factory(dict)
     examples: tuple[Example, ...] = ()
+    store: str = ""
+    record: str = ""
 
 
 @frozen

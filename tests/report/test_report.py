@@ -202,6 +202,8 @@ def test_json_schema():
         "fingerprint": "0123456789abcdef",
         "migration": "comments",
         "experiment": "get_comment",
+        "store": "",
+        "record": "",
         "path": "$.replies[*].body",
         "kind": "changed",
         "types": {"control": "str", "candidate": "NoneType"},
@@ -220,6 +222,7 @@ def test_json_schema():
                 "control": "'old'",
                 "candidate": "None",
                 "note": "rule expired",
+                "record": "",
             }
         ],
     }

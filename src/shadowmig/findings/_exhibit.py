@@ -15,9 +15,9 @@ from attrs import frozen
 
 from shadowmig.findings._objects import Verbatim
 from shadowmig.findings._secrets import mask_text
-from shadowmig.findings.fingerprint import fold, type_name
+from shadowmig.findings.fingerprint import fold, place, type_name
 from shadowmig.findings.render import render
-from shadowmig.model import MISSING, Call, Difference, Example, Raised
+from shadowmig.model import MISSING, Call, Difference, Example, Raised, Ref
 from shadowmig.protocols import Redactor
 from shadowmig.sinks._printable import cut, printable
 
@@ -57,6 +57,20 @@ class Exhibitor:
         control, candidate = (printable(type_name(value), 200) for value in (difference.control, difference.candidate))
         return printable(mask_text(fold(difference.path)), self.limit), (control, candidate)
 
+    def record(self, ref: Ref | None) -> tuple[str, str]:
+        """Return the names of a record's store and kind, printable; empty ones for the answer."""
+        if ref is None:
+            return "", ""
+        store, record = place(ref)
+        return printable(store, 200), printable(mask_text(record), self.limit)
+
+    def _address(self, ref: Ref | None) -> str:
+        if ref is None:
+            return ""
+        store, record = self.record(ref)
+        key = self._rendered(self._redacted(ref.key[0] if len(ref.key) == 1 else ref.key, "$key"))
+        return cut(f"{store}: {key}" if ref.kind == "key" else f"{store}: {record} {key}", self.limit)
+
     def example(self, call: Call, at: datetime, difference: Difference, arguments: str) -> Example:
         """Return the example of a difference; ``arguments`` is the text of the call's arguments."""
         control = self._redacted(difference.control, difference.path)
@@ -71,6 +85,7 @@ class Exhibitor:
             control=self._rendered(control),
             candidate=self._rendered(candidate),
             note=cut("; ".join(notes), self.limit),
+            record=self._address(difference.ref),
         )
 
     def arguments(self, call: Call) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from shadowmig.model import MISSING, Difference, Raised
+from shadowmig.model import MISSING, Difference, Raised, Ref
 
 # Possessive (*+), so that hostile text costs linear time: nothing is tried twice.
 _QUOTED: Final = r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
@@ -34,6 +34,15 @@ _ID: Final = re.compile(
     | [0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}
     | (?=[a-f]*\d)[0-9a-f]{8,}
     | \w+(?::\w+)*:\d+
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+_KEY_ID: Final = re.compile(
+    r"""
+      [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}
+    | (?<![0-9a-z])(?=[a-f]*\d)[0-9a-f]{8,}(?![0-9a-z])
+    | \d+
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
@@ -106,16 +115,31 @@ def fingerprint(experiment: str, difference: Difference) -> str:
     """
     Return the 16 hex digits that stand for this kind of mismatch.
 
-    It depends on the experiment, the folded path, the kind, and the names of both types: not on list positions, ids
-    or values. It is the same in every process, on every host.
+    It depends on the experiment, the folded path, the kind, the names of both types, and the store and kind of record:
+    not on list positions, ids or values. It is the same in every process, on every host.
 
     Args:
         experiment: Name of the experiment.
         difference: The difference.
     """
-    types = (type_name(difference.control), type_name(difference.candidate))
+    types: tuple[str, ...] = (type_name(difference.control), type_name(difference.candidate))
+    if difference.ref is not None:
+        types = (*types, *place(difference.ref))
     digest = _digest_cached if len(difference.path) <= _CACHED_LENGTH else _digest
     return digest(experiment, difference.path, difference.kind, *types)
+
+
+def place(ref: Ref) -> tuple[str, str]:
+    """
+    Return the store's name and the kind of record: the table, the stream, or the key without what names one record.
+
+    In a key, numbers, UUIDs and long hex words become ``*``: ``comment:42`` and ``comment:43`` are one place.
+    """
+    if ref.kind != "key":
+        return ref.store, ref.space
+    key = ref.key[0]
+    text = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else str(key)
+    return ref.store, _KEY_ID.sub("*", text[:_CACHED_LENGTH])
 
 
 def _digest(experiment: str, path: str, *rest: str) -> str:

@@ -34,6 +34,7 @@ class _Entry:
     path: str
     kind: Any
     types: tuple[str, str]
+    place: tuple[str, str]
     first_seen: datetime
     last_seen: datetime
     count: int = 0
@@ -135,7 +136,7 @@ class Tally:
                         state.lost += 1
                         continue
                     entry = state.entries[mark] = self._entry(mark, call.experiment, difference, at)
-                self._count(entry, comparison.proof, at)
+                self._count(entry, difference.proof or comparison.proof, at)
                 state.changed.add(mark)
                 if entry.reserved < self._max_examples:
                     # Reserved now and made outside the lock, so that a burst makes no more than are kept.
@@ -174,7 +175,7 @@ class Tally:
 
     def _entry(self, mark: str, experiment: str, difference: Difference, at: datetime) -> _Entry:
         path, types = self._exhibitor.place(difference)
-        return _Entry(mark, experiment, path, difference.kind, types, at, at)
+        return _Entry(mark, experiment, path, difference.kind, types, self._exhibitor.record(difference.ref), at, at)
 
     @staticmethod
     def _count(entry: _Entry, proof: str | None, at: datetime) -> None:
@@ -204,6 +205,8 @@ class Tally:
                 path=entry.path,
                 kind=entry.kind,
                 types=entry.types,
+                store=entry.place[0],
+                record=entry.place[1],
                 count=entry.count,
                 first_seen=entry.first_seen,
                 last_seen=entry.last_seen,

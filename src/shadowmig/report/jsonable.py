@@ -15,12 +15,14 @@ Danger: people build gates on it. Keys may be added; a change of what a key mean
         "rules": [{"rule", "used", "reason", "expired"}],
         "control_seconds", "candidate_seconds"}],  totals
      "findings": [{
-        "fingerprint", "migration", "experiment", "path", "kind",
+        "fingerprint", "migration", "experiment",
+        "store", "record",                         empty for the answer
+        "path", "kind",
         "types": {"control", "candidate"},
         "count",                                   calls
         "first_seen", "last_seen",                 ISO 8601, UTC
         "label", "proofs": {proof: times}, "only_weak_proofs",
-        "examples": [{"call", "at", "path", "arguments", "control", "candidate", "note"}]}]}
+        "examples": [{"call", "at", "path", "arguments", "control", "candidate", "note", "record"}]}]}
 
 Experiments are sorted by name, findings by falling count.
 """
@@ -86,6 +88,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fingerprint": finding.fingerprint,
         "migration": finding.migration,
         "experiment": finding.experiment,
+        "store": finding.store,
+        "record": finding.record,
         "path": finding.path,
         "kind": finding.kind,
         "types": {"control": control, "candidate": candidate},
@@ -108,4 +112,5 @@ def _example(example: Example) -> dict[str, Any]:
         "control": example.control,
         "candidate": example.candidate,
         "note": example.note,
+        "record": example.record,
     }

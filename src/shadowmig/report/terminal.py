@@ -122,6 +122,7 @@ def _findings_table(findings: Sequence[Finding]) -> Table:
 def _what(finding: Finding, *, several: bool) -> Text:
     return _lines(
         _text(f"{finding.migration}: {finding.experiment}" if several else finding.experiment, "bold", 200),
+        _text(f"{finding.store} {finding.record}" if finding.store else "", "magenta", 200),
         _text(finding.path, "cyan"),
         _text(f"{finding.kind}: {finding.types[0]} -> {finding.types[1]}"),
         _text(finding.fingerprint, "dim", 40),
@@ -135,6 +136,7 @@ def _example(finding: Finding) -> Text:
     return _lines(
         _text(f"control   {example.control}", "green", _VALUE),
         _text(f"candidate {example.candidate}", "red", _VALUE),
+        _text(example.record, "dim", 200),
         _text(f"at {example.path}" if example.path != finding.path else "", "dim"),
         _text(f"called with {example.arguments}" if example.arguments else "", "dim", 200),
         _text(example.note, "italic", 300),

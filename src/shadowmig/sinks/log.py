@@ -114,13 +114,17 @@ class Log:
         return f" ({suppressed} lines suppressed before this one)" if suppressed else ""
 
 
+def _place(finding: Finding) -> str:
+    return " ".join(part for part in (finding.store, finding.record, finding.path) if part)
+
+
 def _line(finding: Finding, *, new: bool) -> str:
     where = f"{printable(finding.migration, 100)}/{printable(finding.experiment, 100)}"
     types = " -> ".join(printable(name, 100) for name in finding.types)
     proofs = ", ".join(f"{printable(name, 40)} {count}" for name, count in finding.proofs.items())
     parts = [
         f"{where}: {'new finding' if new else 'finding'} {printable(finding.fingerprint, 40)}",
-        f"{finding.kind} at {printable(finding.path)} ({types})",
+        f"{finding.kind} at {printable(_place(finding))} ({types})",
         f"{finding.count} {'call' if finding.count == 1 else 'calls'}",
     ]
     if proofs:
