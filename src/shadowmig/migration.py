@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -21,6 +22,7 @@ from attrs import evolve, frozen
 from shadowmig.engine.desk import Desk
 from shadowmig.engine.experiment import Experiment
 from shadowmig.engine.handlers import Implementation, check_other, check_shared, implementation
+from shadowmig.engine.mirror import Mirror
 from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds, text, whole
 from shadowmig.engine.publisher import Publisher, warm_up
 from shadowmig.engine.runner import Inline, Runner
@@ -29,6 +31,8 @@ from shadowmig.engine.stages import as_stage
 from shadowmig.engine.tasks import Tasks
 from shadowmig.engine.threads import Threads
 from shadowmig.engine.wrap import wrap_async, wrap_sync
+from shadowmig.engine.write_options import WriteArguments, write_options
+from shadowmig.engine.writes import WriteExperiment
 from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.findings import secrets
 from shadowmig.model import Call, Comparison, Finding, Side, Stage, Summary
@@ -125,6 +129,7 @@ class Migration:
         if runner is not None:
             self._bind(runner)
         self._inline: Inline | None = None
+        self._mirror: Mirror | None = None
         self._watchers: list[list[Comparison]] = []
         self._closed = False
         _open_migrations.add(self)
@@ -135,6 +140,8 @@ class Migration:
     def _after_fork(self) -> None:
         self._publisher.start_over()
         self._desk.reset()
+        if self._mirror is not None:
+            self._mirror = Mirror()
         for runner in self._runners:
             runner.reset()
         for experiment in self._experiments.values():
@@ -191,17 +198,98 @@ class Migration:
             HandlerError: The handler or the other side cannot be used: a generator, a class, other parameters.
         """
         name = options.pop("name", None)
-        other_side, other = _the_other(options.pop("candidate", None), options.pop("control", None))
+        other = _the_other(options.pop("candidate", None), options.pop("control", None), "read")
         checked = read_options(options, sample=self._sample)
 
         def decorate(function: Any) -> Any:
-            return self._decorate(function, other_side, other, checked, name)
+            return self._decorate(function, other, checked, name, Experiment)
 
         return decorate if handler is None else decorate(handler)
 
-    def _decorate(self, handler: Any, other_side: Side, other: Any, options: ReadOptions, name: str | None) -> Any:
+    @overload
+    def write(self, handler: F, /, **options: Unpack[WriteArguments]) -> F: ...
+
+    @overload
+    def write(self, handler: None = None, /, **options: Unpack[WriteArguments]) -> Callable[[F], F]: ...
+
+    def write(self, handler: Any = None, /, **options: Unpack[WriteArguments]) -> Any:
+        """
+        Compare what a handler writes with what another implementation of it writes.
+
+        The served side writes production, as it would without us. Off the caller's path the checked side does the same
+        to the sister stores, and then the records of both are compared. The handlers get their clients from
+        `SisterStore.client`, which gives each side its own. Works as a decorator and as a plain call, like `read`.
+
+        Args:
+            handler: The function to wrap, for the plain call.
+            candidate: The new implementation; the handler is then the control.
+            control: The old implementation; the handler is then the candidate.
+            name: Name of the experiment; by default the handler's qualified name.
+            touches: Gives the refs of all records that the call changes. It is asked after the call, with
+                ``call.result``; in vain if the call raised, when only what was hydrated is compared.
+            hydrate: Gives the refs of the records that the write starts from. They are read from production right
+                before the call, on the caller's path, and put into the sister before the checked side runs.
+            carry: Gives values that the served side generated (ids, times), as keyword arguments for the checked side:
+                it takes them by name, with defaults. Control, if it is the one checked, gets those that it takes.
+            version: Gives the version that the call gave its records, or a dict of versions by ref; by default it is
+                taken from the event that stands for a record, or is the one after the hydrated record's.
+            counter: Whether versions go up by one with each write. If not, fewer races can be told from defects.
+            generated: Paths of values that the checked side makes up itself, such as ``"$.id"`` (anywhere),
+                ``"answer:$.id"`` or ``"db.comments:$.id"``. They need only be the same wherever control's are.
+            effect: ``"state"`` compares what the records hold, ``"delta"`` what each side changed in them: numbers
+                by how much. For counters whose state is never the same on both sides.
+            settle: Seconds (or a timedelta) to wait for what has not come yet: a commit after the handler's return, a
+                lagging replica, an event published in the background.
+            hydrate_timeout: Seconds (or a timedelta) that reading before the call may take in all; past it the call is
+                skipped and counted, not delayed.
+            compare: Compares the answers, and the values of records of stores that have no ``compare`` of their own;
+                by default `structural` without rules.
+            sample: Which calls are compared; by default the migration's. Best `sticky` by the key, so that an entity's
+                writes are all seen or none.
+            key: Gives the call's entity. Writes to one entity reach the sister in production's order. It is asked
+                before the call, and again after it if it gave ``None`` or raised, so it may use ``call.result``.
+            extract: Turns an answer into plain data; runs on the caller's path.
+            errors: When two exceptions are alike; see `read`.
+            deadline: Seconds (or a timedelta) the checked side may take.
+            judging: Seconds (or a timedelta) judging one call may take.
+            stage: A stage of its own; by default the migration's.
+            breaker: When shadowing pauses by itself; see `Breaker`.
+            share: Names of parameters that the checked side gets by reference; see `read`.
+            snapshot_limit: Largest copy of an answer or an argument, in bytes.
+
+        Returns:
+            The wrapped handler, with the same name, signature and type.
+
+        Raises:
+            ConfigError: An option is wrong.
+            HandlerError: The handler or the other side cannot be used.
+        """
+        name = options.pop("name", None)
+        other = _the_other(options.pop("candidate", None), options.pop("control", None), "write")
+        checked = write_options(options, sample=self._sample)
+        if self._mirror is None:
+            self._mirror = Mirror()
+
+        def decorate(function: Any) -> Any:
+            return self._decorate(function, other, checked, name, partial(WriteExperiment, mirror=self._get_mirror))
+
+        return decorate if handler is None else decorate(handler)
+
+    def _get_mirror(self) -> Mirror:
+        assert self._mirror is not None
+        return self._mirror
+
+    def _decorate(
+        self,
+        handler: Any,
+        the_other: tuple[Side, Any],
+        options: ReadOptions,
+        name: str | None,
+        kind: Callable[..., Experiment],
+    ) -> Any:
         if isinstance(handler, classmethod | staticmethod):
-            return type(handler)(self._decorate(handler.__func__, other_side, other, options, name))
+            return type(handler)(self._decorate(handler.__func__, the_other, options, name, kind))
+        other_side, other = the_other
         if isinstance(handler, type):
             raise HandlerError(
                 f"The handler is a class ({handler.__qualname__}).",
@@ -212,7 +300,7 @@ class Migration:
         ours, theirs = implementation(handler, "handler"), implementation(other, other_side.value)
         check_other(ours, theirs, other_side.value)
         check_shared(ours, options.share)
-        experiment = Experiment(
+        experiment = kind(
             self._free_name(name or ours.name),
             {other_side.other: ours, other_side: theirs},
             ours,
@@ -385,6 +473,8 @@ class Migration:
         done = self.flush(limit)
         for runner in self._runners:
             runner.close()
+        if self._mirror is not None:
+            self._mirror.close()
         self._desk.close()
         return self._publisher.close(until) and done
 
@@ -442,10 +532,10 @@ os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
 
 
-def _the_other(candidate: Any, control: Any) -> tuple[Side, Any]:
+def _the_other(candidate: Any, control: Any, what: str) -> tuple[Side, Any]:
     if (candidate is None) == (control is None):
         raise ConfigError(
-            "read needs one of candidate and control.",
+            f"{what} needs one of candidate and control.",
             remedy="Pass candidate= to decorate the old implementation, or control= to decorate the new one.",
             field="candidate",
             value=candidate,

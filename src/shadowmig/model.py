@@ -173,7 +173,9 @@ class Ref:
         space: The table or the stream; empty for a key.
         key: The values of the row's key columns in their order; or one element: the key, or the entry's id.
         stands_for: For an entry: functions that take the state of another record out of the entry's value, by the ref
-            of that record. So the event of a change can stand in for a row that has moved on.
+            of that record (``None`` if it says that the record is gone). So the event of a change can stand in for a
+            row that has moved on.
+        owner: The sister store that made it, which is asked for the record.
     """
 
     store: str
@@ -181,6 +183,7 @@ class Ref:
     space: str
     key: tuple[Any, ...]
     stands_for: Mapping[Ref, Callable[[Any], Any]] | None = field(default=None, eq=False, repr=False)
+    owner: Any = field(default=None, eq=False, repr=False)
 
     def __str__(self) -> str:
         inside = ", ".join(map(repr, self.key))

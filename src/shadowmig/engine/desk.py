@@ -101,6 +101,7 @@ def abandon(job: Job, error: BaseException) -> None:
         if job.phase is not Phase.DONE:
             job.phase = Phase.DONE
             job.experiment.broke("run")
+            job.experiment.ended(job)
         job.experiment.guard.count("run", error)
     except BaseException:  # noqa: S110 - the books themselves are broken
         pass

@@ -69,6 +69,7 @@ class Experiment:
         self._publish = publish
         self._get_source = get_source
         self._own = 1 if handler.own else 0
+        self._sides = sides
         self._is_async = {side: item.is_async for side, item in sides.items()}
         self._call = {side: item.adapted(handler) for side, item in sides.items()}
         self._serve = {side: self._served(side) for side in sides}
@@ -87,8 +88,21 @@ class Experiment:
         self._numbers = itertools.count(1)
         self.guard = Guard(self.name, f"stats().experiments[{self.name!r}].errors")
         self._counts = Counts()
-        self._judge = Judge(self._options, self.guard, self._counts)
+        self._judge = self._new_judge()
         self._breaker = BreakerState(self._options.breaker)
+
+    def _new_judge(self) -> Judge:
+        return Judge(self._options, self.guard, self._counts)
+
+    @property
+    def check_seconds(self) -> float:
+        """Seconds that the step of the checked side may take."""
+        return self.deadline
+
+    @property
+    def recheck_seconds(self) -> float:
+        """Seconds that the second run of both sides may take."""
+        return 2 * self.deadline
 
     # Stage ---------------------------------------------------------------------------------------------------------
 
@@ -100,12 +114,17 @@ class Experiment:
     @stage.setter
     def stage(self, stage: Stage | str | None) -> None:
         self._stage = None if stage is None else as_stage(stage)
+        self._stage_set()
         self._apply()
 
     def follow(self, stage: Stage) -> None:
         """Take note of the migration's stage."""
         self._default_stage = stage
+        self._stage_set()
         self._apply()
+
+    def _stage_set(self) -> None:
+        """Hook: somebody has set the stage."""
 
     def connect(self, switch: Switch) -> None:
         """Take the wrapper's switch."""
@@ -131,8 +150,13 @@ class Experiment:
     def _apply(self) -> None:
         row = self._row = TABLE[self.stage]
         if self._switch is not None:
-            quiet = self._closed or row.checked is None
+            quiet = self._quiet or row.checked is None
             self._switch(0.0 if quiet else self._rate, self._serve[row.served])
+
+    @property
+    def _quiet(self) -> bool:
+        """Whether no call is to be compared, whatever the stage."""
+        return self._closed
 
     def _served(self, side: Side) -> Callable[..., Any]:
         """Give a side as something the wrapper can serve, sync or async as the handler is."""
@@ -233,11 +257,11 @@ class Experiment:
             if outcome.problem is not None:
                 self._counts.add(*outcome.problem)
                 return
+            operation = "key"
+            self._note_answer(job, value)
             operation = "submit"
-            if self.is_async:
-                job.loop = _running_loop()
-            if not self._runner.submit(job):
-                self._skip("shed")
+            job.submitted_at = ended
+            self._submit(job)
         except BaseException as failure:
             self.guard.absorb(operation, failure)
             self._counts.add(Verdict.BROKEN, operation)
@@ -245,6 +269,16 @@ class Experiment:
             now = perf_counter()
             after = 0.0 if job.inline else now - ended  # inline does everything here, on purpose
             self._slow(job.started - job.entered + after, now)
+
+    def _submit(self, job: Job) -> None:
+        if self.is_async:
+            job.loop = _running_loop()
+        job.taken = self._runner.submit(job)
+        if not job.taken:
+            self._skip("shed")
+
+    def _note_answer(self, job: Job, value: Any) -> None:
+        """Hook: the served side's answer, before the job is submitted; `None` if it raised."""
 
     def _skip(self, reason: str) -> Job | None:
         """Count a call that is not taken, and give what `begin` returns for it."""
@@ -351,6 +385,15 @@ class Experiment:
             self.guard.count(operation, failure)
             outcome.problem = (Verdict.BROKEN, operation)
         return outcome
+
+    def given_up(self, job: Job) -> Outcome:
+        """Give the outcome of a checked side that ran past its deadline."""
+        outcome = Outcome(self.deadline)
+        outcome.late = True
+        return outcome
+
+    def ended(self, job: Job) -> None:
+        """Hook: nothing more will be done with a job."""
 
     def note_check(self, job: Job) -> None:
         """Tell the breaker how a check went."""

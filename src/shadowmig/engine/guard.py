@@ -20,11 +20,17 @@ from shadowmig.errors import SnapshotError
 OPERATIONS: Final = (
     "sample",
     "key",
+    "hydrate",
     "snapshot",
     "extract",
     "submit",
     "run",
     "thaw",
+    "touches",
+    "carry",
+    "production",
+    "sister",
+    "not_isolated",
     "version",
     "compare",
     "confirm",
@@ -41,7 +47,8 @@ OPERATIONS: Final = (
 """
 Every operation an internal failure can be reported under, in the order of a call.
 
-``sample``, ``key``, ``snapshot``, ``extract`` and ``submit`` happen on the caller's path, the others off it.
+``sample``, ``key``, ``hydrate``, ``snapshot``, ``extract`` and ``submit`` happen on the caller's path, the others off
+it.
 """
 
 _log = logging.getLogger("shadowmig")

@@ -8,7 +8,8 @@ that ran past its deadline can be abandoned in the middle: whatever it returns l
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Hashable
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextvars import copy_context
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shadowmig.engine.runner import Runner
     from shadowmig.engine.snapshot import Arguments
     from shadowmig.engine.stages import Row
+    from shadowmig.engine.write_state import Seen, Write
 
 MESSAGE_LIMIT = 2000
 """Characters kept of an exception's message."""
@@ -47,6 +49,7 @@ class Outcome:
         message: Its text, capped.
         late: Whether the deadline passed.
         problem: Why there is nothing to compare, as the verdict and its reason; or ``None``.
+        seen: Of a write: what the stores held afterwards.
         duration: Seconds.
     """
 
@@ -55,6 +58,7 @@ class Outcome:
     message = ""
     late = False
     problem: tuple[Verdict, str] | None = None
+    seen: Seen | None = None
 
     def __init__(self, duration: float) -> None:
         self.duration = duration
@@ -108,8 +112,8 @@ class Job:
     """What the checked side did."""
     first: Comparison | None = None
     """The judgement of the first run, while both sides run again."""
-    again: tuple[Outcome, Outcome] | None = None
-    """What control and candidate did in the second run."""
+    again: Any = None
+    """What control and candidate did in the second run; of a write, what the stores held at the next look."""
     arguments: Arguments | None = None
     """The frozen arguments; ``None`` if no argument can change."""
     key: Hashable = None
@@ -118,11 +122,27 @@ class Job:
     runner: Runner
     inline = False
     """Whether all is done on the caller's path (in tests)."""
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """For a write of an async handler: what is to be read before the handler runs."""
+    write: Write | None = None
+    """What a write knows besides."""
+    order: int | None = None
+    """The version that a write gave its entity: its place in the lane."""
+    carried: Mapping[str, Any] = {}
+    """What a write gives the checked side besides the arguments."""
+    not_before = 0.0
+    """When the next step may be done (monotonic seconds)."""
+    side_runs = False
+    """Whether the checked side itself is running."""
+    taken = False
+    """Whether a runner took it."""
     settle: Callable[[], Awaitable[None]] | None = None
     """For `Inline` and an async handler: what is left to do before the call returns."""
     cancel: Callable[[], object] | None = None
     """Tells a step that is given up, as far as it can be told."""
     submitted = 0.0
+    submitted_at = 0.0
+    """When the served side had returned (`perf_counter`)."""
 
     def __init__(
         self,
@@ -166,9 +186,9 @@ class Job:
     def deadline(self) -> float:
         """Seconds the next step may take."""
         if self.phase is Phase.CHECK:
-            return self.experiment.deadline
+            return self.experiment.check_seconds
         if self.phase is Phase.RECHECK:
-            return 2 * self.experiment.deadline
+            return self.experiment.recheck_seconds
         return self.experiment.judging
 
     def step(self) -> Any:
@@ -197,6 +217,7 @@ class Job:
         if self.phase is not Phase.DONE:
             self.phase = Phase.DONE
             self.experiment.dropped(reason)
+            self.experiment.ended(self)
         self.runner.done(self)
 
     def advance(self, result: Any) -> None:
@@ -205,8 +226,7 @@ class Job:
             return  # dropped meanwhile
         if self.phase is Phase.CHECK:
             if result is LATE:
-                result = Outcome(self.experiment.deadline)
-                result.late = True
+                result = self.experiment.given_up(self)
             self.checked = result
             self.experiment.note_check(self)
             self.phase = Phase.JUDGE
@@ -219,6 +239,7 @@ class Job:
             if result is LATE:
                 result = Comparison(Verdict.BROKEN, reason="judging took too long")
             self.phase = Phase.DONE
+            self.experiment.ended(self)
             self.experiment.finish(self, result)
 
     def thaw(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -242,3 +263,20 @@ class Job:
             result=result,
             parameters=experiment.parameters,
         )
+
+
+def enter(lane: deque[Job], job: Job) -> None:
+    """
+    Put a job into its lane: last, but before those that ran beside it and came later by the version they gave.
+
+    Two writes that run at the same time may be handed over in another order than production took them in.
+    """
+    place = len(lane)
+    if job.order is not None:
+        while place > 0:
+            other = lane[place - 1]
+            beside = other.submitted_at > job.started
+            if other.order is None or other.order <= job.order or not beside:
+                break
+            place -= 1
+    lane.insert(place, job)

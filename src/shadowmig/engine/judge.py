@@ -157,7 +157,7 @@ class Judge:
     def _first(self, job: Job) -> Comparison | None:
         assert job.checked is not None and job.served is not None
         if job.checked.late:
-            return _deadline(job)
+            return deadline(job)
         if job.checked.problem is not None:
             verdict, reason = job.checked.problem
             return Comparison(verdict, reason=reason)
@@ -211,11 +211,11 @@ class Judge:
 
     def _observed(self, control: Outcome | None, candidate: Outcome | None) -> tuple[Observation, Observation]:
         assert control is not None and candidate is not None
-        with _Operation("thaw"):
+        with Operation("thaw"):
             return control.observation(Side.CONTROL), candidate.observation(Side.CANDIDATE)
 
     def _version(self, value: Any) -> Any:
-        with _Operation("version"):
+        with Operation("version"):
             assert self._options.version is not None
             return self._options.version(value)
 
@@ -225,11 +225,11 @@ class Judge:
         if self._options.version is None or nothing:
             return False
         ours, theirs = self._version(left.value), self._version(right.value)
-        with _Operation("version"):
+        with Operation("version"):
             return bool(ours != theirs)
 
     def _differ(self, control: Observation, candidate: Observation) -> Differences:
-        with _Operation("compare"):
+        with Operation("compare"):
             return differ(control, candidate, self._options.compare, self._errors)
 
 
@@ -242,7 +242,7 @@ class _Failure(Exception):
         self.error = error
 
 
-class _Operation:
+class Operation:
     """Names the operation in which an exception arises."""
 
     def __init__(self, name: str) -> None:
@@ -265,10 +265,10 @@ def _suspicious(first: Comparison, difference: Difference, reason: str) -> Compa
     return Comparison(Verdict.RACED, None, first.control, first.candidate, (difference,), proof="reread", reason=reason)
 
 
-def _deadline(job: Job) -> Comparison:
+def deadline(job: Job) -> Comparison:
     """The checked side gave no answer in time; the served one did, or raised."""
     assert job.served is not None
-    deadline = job.experiment.deadline
-    answered, late = f"answered in {job.served.duration:.3g} s", f"no answer within {deadline:g} s"
+    limit = job.experiment.deadline
+    answered, late = f"answered in {job.served.duration:.3g} s", f"no answer within {limit:g} s"
     control, candidate = (answered, late) if job.row.served is Side.CONTROL else (late, answered)
     return Comparison(Verdict.MISMATCH, differences=(Difference("$", "deadline", control, candidate),), proof="single")

@@ -7,12 +7,13 @@ Tasks are held by strong references, bounded in number, and end with their loop.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.engine.desk import abandon, move
-from shadowmig.engine.job import LATE, Phase
+from shadowmig.engine.job import LATE, Phase, enter
 from shadowmig.engine.options import whole
 from shadowmig.engine.runner import Bound
 
@@ -68,7 +69,7 @@ class Tasks(Bound):
             # A lane belongs to a loop: what is started on a loop must be started in its thread.
             lane = self._lanes.get((job.loop, job.key))
             if lane is not None:
-                lane.append(job)
+                enter(lane, job)
                 return True
             self._lanes[job.loop, job.key] = deque()
         try:
@@ -151,7 +152,11 @@ class Tasks(Bound):
     def again(self, job: Job) -> None:
         """Take a job back to run both sides once more; called by the desk's thread."""
         try:
-            job.loop.call_soon_threadsafe(self._try, job)
+            wait = job.not_before - time.monotonic()
+            if wait > 0:
+                job.loop.call_soon_threadsafe(job.loop.call_later, wait, self._try, job)
+            else:
+                job.loop.call_soon_threadsafe(self._try, job)
         except RuntimeError:  # the loop was closed meanwhile
             job.drop("loop_closed")
 

@@ -19,10 +19,11 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from datetime import timedelta
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from shadowmig.engine.desk import do, move
-from shadowmig.engine.job import LATE, Phase
+from shadowmig.engine.job import LATE, Phase, enter
 from shadowmig.engine.options import seconds, whole
 from shadowmig.engine.runner import Bound
 
@@ -73,6 +74,7 @@ class Threads(Bound):
         self._lock = threading.Lock()
         self._taken: set[Job] = set()
         self._inbox: deque[Job] = deque()
+        self._later: list[tuple[float, int, Job]] = []
         self._ready: queue.SimpleQueue[Job | None]
         self._bell: queue.SimpleQueue[None]
         self._lanes: dict[Hashable, deque[Job]] = {}
@@ -123,6 +125,7 @@ class Threads(Bound):
         busy = time.monotonic()
         while not self._closed:
             with suppress(BaseException):  # such as no more threads just now; all of it is tried again
+                self._wake()
                 self._sort()
                 self._watch()
                 self.desk.watch()
@@ -140,6 +143,13 @@ class Threads(Bound):
                 self._bell.get()
             busy = time.monotonic()
 
+    def _wake(self) -> None:
+        """Give the workers what has waited for its time."""
+        now = time.monotonic()
+        with self._lock:
+            while self._later and self._later[0][0] <= now:
+                self._ready.put(heappop(self._later)[2])
+
     def _sort(self) -> None:
         """Move what came in into its lane, or to the workers."""
         while self._inbox:
@@ -148,7 +158,7 @@ class Threads(Bound):
                 with self._lock:
                     lane = self._lanes.get(job.key)
                     if lane is not None:
-                        lane.append(job)
+                        enter(lane, job)
                         continue
                     self._lanes[job.key] = deque()
             self._ready.put(job)
@@ -229,7 +239,11 @@ class Threads(Bound):
                 self._lanes.pop(job.key, None)
 
     def again(self, job: Job) -> None:
-        """Take a job back to run both sides once more."""
+        """Take a job back to run both sides once more, or to look at the stores again when it is time."""
+        if job.not_before > time.monotonic():
+            with self._lock:
+                heappush(self._later, (job.not_before, job.number, job))
+            return
         self._ready.put(job)
         with suppress(RuntimeError):  # no more threads just now; the conductor tries again
             self._staff()

@@ -59,6 +59,8 @@ def wrap_async(handler: Callable[..., Any], begin: Begin) -> tuple[Callable[...,
         if toss() < rate:
             job = begin(args, kwargs)
             if job is not None:
+                if job.prepare is not None:
+                    await job.prepare()
                 try:
                     value = await job.run(*args, **kwargs)
                 except BaseException as error:

@@ -1,0 +1,134 @@
+"""
+What the writes of one migration share: readers of the sisters, what production held at which version, who works on
+what. One for each migration, new in a forked child.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from shadowmig.engine.claims import Claims
+from shadowmig.engine.overlap import Overlap
+from shadowmig.errors import StoreError
+from shadowmig.model import Reading, Record, Ref
+from shadowmig.stores.history import History
+from shadowmig.stores.together import Together
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from shadowmig.stores.sister import SisterStore
+
+POOL: int = 4
+"""Threads that talk to stores on behalf of async handlers."""
+
+
+class _Pair:
+    """A sister store with its two readers."""
+
+    def __init__(self, sister: SisterStore) -> None:
+        self.sister = sister
+        self.production = Together(lambda refs, since: sister.read_production(refs, since=since))
+        self.twin = Together(lambda refs, since: sister.read_sister(refs, since=since))
+
+
+class Mirror:
+    """Reads and writes the records of calls in their sister stores, for all write experiments of a migration."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.overlap = Overlap()
+        self.claims = Claims()
+        self._lock = threading.Lock()
+        self._pairs: dict[int, _Pair] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads for async handlers: their loop's own pool is the service's."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(POOL, thread_name_prefix="shadowmig-stores")
+            return self._pool
+
+    def close(self) -> None:
+        """End the threads as soon as they are idle."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pair(self, sister: SisterStore) -> _Pair:
+        pair = self._pairs.get(id(sister))
+        if pair is None:
+            with self._lock:
+                pair = self._pairs.setdefault(id(sister), _Pair(sister))
+        return pair
+
+    def prove(self, refs: Iterable[Ref]) -> None:
+        """
+        Have every sister store of these records prove that it is isolated, if it has not done so.
+
+        Raises:
+            NotIsolated: One is not.
+        """
+        for sister in by_sister(refs):
+            sister.prove()
+
+    def probe(self, refs: Iterable[Ref]) -> None:
+        """
+        Write something to every sister store of these records, and remove it.
+
+        Raises:
+            StoreError: One cannot be written: down, full, read-only.
+        """
+        for sister in by_sister(refs):
+            sister.sister.plant("probe")
+            sister.sister.plant("")
+
+    def read_production(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
+        """Read production's records, in one round trip for each store, and learn from them."""
+        found: dict[Ref, Record] = {}
+        for sister, group in by_sister(refs).items():
+            for record in self._pair(sister).production.read(group).records:
+                found[record.ref] = record
+                self.history.learn(record)
+        return found
+
+    def read_twins(self, refs: Iterable[Ref], marks: dict[Any, Any] | None = None) -> dict[Any, Reading]:
+        """
+        Read the sisters' records, in one round trip for each store.
+
+        Args:
+            refs: What to read.
+            marks: By sister store: marks of an earlier reading, to be told what was written since.
+
+        Returns:
+            A reading for each sister store.
+        """
+        marks = marks or {}
+        return {
+            sister: self._pair(sister).twin.read(group, marks.get(sister)) for sister, group in by_sister(refs).items()
+        }
+
+
+def by_sister(refs: Iterable[Ref]) -> dict[SisterStore, list[Ref]]:
+    """
+    Group refs by the sister store that made them, each ref once.
+
+    Raises:
+        StoreError: One was not made by a sister store.
+    """
+    groups: dict[SisterStore, dict[Ref, None]] = {}
+    for ref in refs:
+        owner = ref.owner if isinstance(ref, Ref) else None
+        if owner is None:
+            raise StoreError(
+                f"{type(ref).__name__} is no ref of a sister store.",
+                remedy="Use the sister store's row(), key() or entry().",
+            )
+        groups.setdefault(owner, {})[ref] = None
+    return {owner: list(group) for owner, group in groups.items()}

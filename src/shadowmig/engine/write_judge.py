@@ -1,0 +1,387 @@
+"""
+From both sides' answers and records to the verdict on a write.
+
+Every record has its own race verdict; a difference in one that may be compared is a mismatch, whatever raced beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, evolve, field
+
+from shadowmig.engine.counts import Counts
+from shadowmig.engine.guard import Guard
+from shadowmig.engine.job import Job, Outcome
+from shadowmig.engine.judge import Judge, Operation, broken, deadline
+from shadowmig.engine.renaming import Renaming
+from shadowmig.engine.write_options import WriteOptions
+from shadowmig.engine.write_state import project
+from shadowmig.model import (
+    MISSING,
+    Comparison,
+    Difference,
+    Differences,
+    Observation,
+    Proof,
+    Record,
+    Ref,
+    Side,
+    Verdict,
+)
+from shadowmig.stores.races import Decision, Facts, decide, same
+
+if TYPE_CHECKING:
+    from shadowmig.engine.write_state import Seen
+    from shadowmig.stores.history import History
+
+FIRST_PAUSE: Final = 0.01
+"""Seconds before the records are read again; twice as many each further time."""
+_STRENGTH: Final[tuple[Proof, ...]] = ("version", "event", "confirmed", "reread", "single")
+"""Proofs, the strongest first."""
+
+
+@define
+class _Findings:
+    """What the records of one call gave."""
+
+    differences: list[Difference] = field(factory=list)
+    ignored: list[Difference] = field(factory=list)
+    raced: list[str] = field(factory=list)
+    suspicious: list[Difference] = field(factory=list)
+    unseen: bool = False
+    waiting: bool = False
+    proofs: list[Proof] = field(factory=list)
+
+
+class WriteJudge(Judge):
+    """
+    Judges the writes of one experiment.
+
+    Args:
+        options: Of the experiment.
+        guard: Told about what the user's functions raise.
+        counts: Told about noise.
+        get_history: Gives the migration's memory of production's states.
+    """
+
+    _options: WriteOptions
+
+    def __init__(self, options: WriteOptions, guard: Guard, counts: Counts, get_history: Callable[[], History]) -> None:
+        super().__init__(options, guard, counts)
+        self._get_history = get_history
+
+    def _first(self, job: Job) -> Comparison | None:
+        assert job.checked is not None and job.served is not None
+        if job.checked.problem is not None:
+            verdict, reason = job.checked.problem
+            return Comparison(verdict, reason=reason)
+        if job.checked.late:
+            return deadline(job)
+        return self._verdict(job)
+
+    def _again(self, job: Job) -> Comparison | None:  # type: ignore[override]  # a write may be looked at many times
+        assert job.checked is not None
+        if not isinstance(job.again, tuple):
+            return broken("sister" if job.again is None else _reason(job.again))
+        production, twins, told = job.again
+        seen = job.checked.seen
+        assert seen is not None
+        plan = seen.plan
+        seen.still = {
+            ours
+            for ours, theirs in seen.pairs
+            if same(plan.production[ours], production[ours]) and same(seen.latest[theirs], twins[theirs])
+        }
+        seen.still |= {ref for ref in seen.stray if ref in plan.production and same(seen.latest[ref], twins[ref])}
+        plan.production.update(production)
+        for ref, record in told.items():
+            plan.told.setdefault(ref, record)
+            if record.version is not None:
+                plan.versions.setdefault(ref, record.version)
+        seen.latest.update(twins)
+        seen.looks += 1
+        ticket = job.write.ticket if job.write is not None else None
+        plan.alone = plan.alone and (ticket is None or ticket.alone)
+        return self._verdict(job)
+
+    def _verdict(self, job: Job) -> Comparison | None:
+        assert job.checked is not None and job.served is not None
+        seen = job.checked.seen
+        assert seen is not None
+        settled = perf_counter() - seen.since >= self._options.settle
+        renaming = Renaming(self._options.generated)
+        control, candidate = self._observed(job.side(Side.CONTROL), job.side(Side.CANDIDATE))
+        answers = self._answers(control, candidate, renaming)
+        found = _Findings()
+        view = _View(job, seen, settled, renaming, self._get_history())
+        for ours, theirs in seen.pairs:
+            if ours.kind == "entry":
+                self._entry(view, ours, theirs, found)
+            else:
+                self._record(view, ours, theirs, found)
+        for ref in seen.stray:
+            self._stray(view, ref, found)
+        if found.waiting:
+            job.not_before = monotonic() + FIRST_PAUSE * 2 ** (seen.looks - 1)
+            return None
+        return self._sum_up(control, candidate, answers, found, view)
+
+    def _answers(self, control: Observation, candidate: Observation, renaming: Renaming) -> Differences:
+        if renaming.places and control.raised is None and candidate.raised is None:
+            with Operation("compare"):
+                candidate = evolve(candidate, value=renaming.apply(control.value, candidate.value, None))
+        return self._differ(control, candidate)
+
+    # One record ----------------------------------------------------------------------------------------------------
+
+    def _record(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
+        decision = decide(view.facts(ours, theirs, self._options.counter))
+        if self._options.effect == "delta":
+            self._delta(view, ours, theirs, decision, found)
+            return
+        if decision.step == "compare":
+            assert decision.against is not None
+            sister = view.seen.sister[theirs]
+            differences = self._differences(view, ours, decision.against, sister)
+            later = view.seen.latest[theirs]
+            late = later is not sister and view.seen.plan.claim.stands(theirs)
+            if differences and late and not self._differences(view, ours, decision.against, later):
+                differences = Differences()  # it came late, but it came
+            self._take(differences, decision, found)
+            return
+        self._follow(decision, view, ours, found)
+
+    def _take(self, differences: Differences, decision: Decision, found: _Findings) -> None:
+        if differences and decision.otherwise is not None:
+            self._without(decision.otherwise, found)
+            return
+        found.proofs.append(decision.proof)
+        found.differences += [evolve(one, proof=decision.proof) for one in differences]
+        found.ignored += differences.ignored
+
+    def _without(self, decision: Decision, found: _Findings) -> None:
+        if decision.step == "wait":
+            found.waiting = True
+        elif decision.step == "unseen":
+            found.unseen = True
+        else:
+            found.raced.append(decision.reason)
+
+    def _follow(self, decision: Decision, view: _View, ref: Ref, found: _Findings) -> None:
+        self._without(decision, found)
+        if decision.step == "raced" and decision.reason in ("base moved", "moved on") and view.seen.plan.alone:
+            base, now = view.base.get(ref), view.seen.plan.production[ref]
+            note = (
+                "Called a race although no other sampled write was seen. If others write this record unsampled, sample "
+                "by key; if its version does not go up by one with each write, say counter=False."
+            )
+            before = None if base is None else base.version
+            found.suspicious.append(Difference("@version", "changed", before, now.version, note=note, ref=ref))
+
+    def _differences(self, view: _View, ref: Ref, production: Record, sister: Record) -> Differences:
+        with Operation("compare"):
+            told = production.ref is not ref and not production.meta
+            if told or (production.raw is None and not production.meta and sister.meta):
+                sister = project(sister, production)
+            if view.renaming.places and production.exists and sister.exists:
+                served, checked = view.oriented(production.value, sister.value)
+                renamed = view.renaming.apply(served, checked, ref)
+                production, sister = view.renamed(production, sister, renamed)
+            control, candidate = view.oriented(evolve(production, ref=ref), evolve(sister, ref=ref))
+            result: Differences = ref.owner.differences(
+                control, candidate, compare=self._options.compare, slack=view.slack
+            )
+            return result
+
+    def _delta(self, view: _View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
+        """Compare what each side changed, where what they hold cannot be compared."""
+        plan = view.seen.plan
+        states = view.around(ours, decision)
+        if states is None:
+            if decision.step == "compare":
+                self._take(Differences([Difference("$", "changed", ref=ours)]), decision, found)
+            else:
+                self._follow(decision, view, ours, found)
+            return
+        before, after = states
+        ours_changed = evolve(after, value=_change(before, after), raw=None, meta={})
+        twin_before = plan.before.get(theirs, Record(theirs))
+        sister = view.seen.sister[theirs]
+        theirs_changed = evolve(sister, value=_change(twin_before, sister), raw=None, meta={})
+        differences = self._differences(view, ours, ours_changed, theirs_changed)
+        proof: Proof = "version" if after.version is not None else "reread"
+        otherwise = None if view.settled or (sister.exists and sister.version is not None) else Decision("wait")
+        self._take(differences, Decision("compare", after, proof, otherwise), found)
+
+    def _entry(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
+        production = view.seen.plan.production[ours]
+        sister = view.seen.latest[theirs]
+        if production.exists and sister.exists:
+            decision = Decision("compare", production, "event")
+        elif not view.settled:
+            found.waiting = True
+            return
+        elif not production.exists and not view.failed and sister.exists and not view.committed_anywhere:
+            found.unseen = True
+            return
+        else:
+            decision = Decision("compare", production, "event")
+        self._take(self._differences(view, ours, production, sister), decision, found)
+
+    def _stray(self, view: _View, ref: Ref, found: _Findings) -> None:
+        """Judge a record that the checked side wrote and nobody named: it must be as production's is."""
+        production = view.seen.plan.production.get(ref)
+        if production is None:
+            found.waiting = True  # production was not asked for it yet
+            return
+        sister = view.seen.latest[ref]
+        if not sister.exists or _behind(sister, production):
+            return
+        differences = self._differences(view, ref, production, sister)
+        if not differences:
+            return
+        if not view.settled:
+            found.waiting = True
+            return
+        kind: Any = "unexpected" if view.job.row.checked is Side.CANDIDATE else "missing"
+        control, candidate = view.oriented(production.value, sister.value)
+        note = "It was written, and touches= does not name it."
+        found.differences.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
+
+    # All of them ---------------------------------------------------------------------------------------------------
+
+    def _sum_up(
+        self, control: Observation, candidate: Observation, answers: Differences, found: _Findings, view: _View
+    ) -> Comparison:
+        proof: Proof = min(found.proofs, key=_STRENGTH.index, default="single")
+        ignored = (*answers.ignored, *found.ignored)
+        # Answers tell of the state they found: they can be compared if that was the same on both sides.
+        comparable = not view.seen.plan.moved and (proof in ("version", "event") or view.seen.plan.alone)
+        if answers and not comparable:
+            found.raced.append("base moved" if view.seen.plan.moved else "concurrent")
+            answers = Differences()
+        differences = [*(evolve(one, proof=proof) for one in answers), *found.differences]
+        if differences:
+            proofs = [one.proof for one in differences if one.proof is not None]
+            strongest = min(proofs, key=_STRENGTH.index)
+            return Comparison(Verdict.MISMATCH, None, control, candidate, tuple(differences), ignored, strongest)
+        if found.raced:
+            return Comparison(
+                Verdict.RACED,
+                None,
+                control,
+                candidate,
+                tuple(found.suspicious),
+                proof="reread" if found.suspicious else None,
+                reason=f"{found.raced[0]}, unexplained" if found.suspicious else found.raced[0],
+            )
+        if found.unseen:
+            return Comparison(Verdict.SKIPPED, None, control, candidate, reason="not_committed")
+        verdict = Verdict.IGNORED if ignored else Verdict.MATCH
+        return Comparison(verdict, None, control, candidate, ignored=ignored)
+
+
+class _View:
+    """One look at one call."""
+
+    def __init__(self, job: Job, seen: Seen, settled: bool, renaming: Renaming, history: History) -> None:
+        assert job.served is not None and job.write is not None
+        self.job = job
+        self.seen = seen
+        self.settled = settled
+        self.renaming = renaming
+        self.base: Mapping[Ref, Record] = job.write.base
+        self.failed = job.served.error is not None
+        self.slack = perf_counter() - job.started
+        self._history = history
+        self._committed = set(self._shown())
+
+    @property
+    def committed_anywhere(self) -> bool:
+        """Whether any store shows the change."""
+        return bool(self._committed)
+
+    def _shown(self) -> Iterator[int]:
+        plan = self.seen.plan
+        for ref, record in plan.production.items():
+            version, base = plan.versions.get(ref), self.base.get(ref)
+            at_version = version is not None and record.version == version and ref.kind != "entry"
+            if at_version or (base is not None and not same(base, record)):
+                yield id(ref.owner)
+
+    def facts(self, ours: Ref, theirs: Ref, counter: bool) -> Facts:
+        """Collect what is known of one record."""
+        plan = self.seen.plan
+        change = plan.versions.get(ours)
+        return Facts(
+            production=plan.production[ours],
+            sister=self.seen.sister[theirs],
+            base=self.base.get(ours),
+            change=change,
+            state=None if change is None else self._history.at(ours, change),
+            event=plan.told.get(ours),
+            failed=self.failed,
+            alone=plan.alone,
+            moved=ours in plan.moved,
+            committed=id(ours.owner) in self._committed,
+            settled=self.settled,
+            still=ours in self.seen.still,
+            counter=counter,
+        )
+
+    def around(self, ref: Ref, decision: Decision) -> tuple[Record, Record] | None:
+        """Give production's states right before and right after the change, or ``None`` if they are not known."""
+        plan, base = self.seen.plan, self.base.get(ref)
+        version = plan.versions.get(ref)
+        if type(version) is int:
+            before = base if base is not None and base.version == version - 1 else self._history.at(ref, version - 1)
+            now = plan.production[ref]
+            after = (
+                now if now.version == version else self._history.at(ref, version) or self._history.told(ref, version)
+            )
+            return None if before is None or after is None else (before, after)
+        if base is None or decision.step != "compare" or decision.against is None or not plan.alone:
+            return None
+        return base, decision.against
+
+    def oriented(self, served: Any, checked: Any) -> tuple[Any, Any]:
+        """Give control's and the candidate's of two things: production is written by the served side."""
+        return (served, checked) if self.job.row.served is Side.CONTROL else (checked, served)
+
+    def renamed(self, production: Record, sister: Record, renamed: Any) -> tuple[Record, Record]:
+        """Put the candidate's renamed value in place."""
+        if self.job.row.served is Side.CONTROL:
+            return production, evolve(sister, value=renamed)
+        return evolve(production, value=renamed), sister
+
+
+def _behind(sister: Record, production: Record) -> bool:
+    """Whether the sister's record is an older state of production's: somebody hydrated it and went no further."""
+    return type(sister.version) is int and type(production.version) is int and sister.version < production.version
+
+
+def _change(before: Record, after: Record) -> Any:
+    """Say what changed from one state to the next: numbers by how much, all else by what it became."""
+    if not isinstance(before.value, Mapping) or not isinstance(after.value, Mapping):
+        return after.value if not _number(before.value) or not _number(after.value) else after.value - before.value
+    changed = {}
+    for name, value in after.value.items():
+        old = before.value.get(name, MISSING)
+        if _number(old) and _number(value):
+            if value != old:
+                changed[name] = value - old
+        elif type(old) is not type(value) or old != value:
+            changed[name] = value
+    changed |= {name: MISSING for name in before.value if name not in after.value}
+    return changed
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _reason(outcome: Outcome | Iterable[Any]) -> str:
+    return outcome.problem[1] if isinstance(outcome, Outcome) and outcome.problem is not None else "sister"

@@ -1,0 +1,96 @@
+"""What is known of one sampled write at each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, evolve, field
+
+from shadowmig.engine.claims import Claim
+from shadowmig.engine.overlap import Ticket
+from shadowmig.model import MISSING, Call, Record, Ref
+from shadowmig.stores.history import History
+
+if TYPE_CHECKING:
+    from shadowmig.stores.sister import SisterStore
+
+
+@define
+class Write:
+    """What a sampled write knows before it is handed over: what production held, and who else is at it."""
+
+    base: dict[Ref, Record] = field(factory=dict)
+    hydrated: float = 0.0
+    ticket: Ticket | None = None
+    skipped: bool = False
+
+
+@define
+class Plan:
+    """What is known right before the checked side runs."""
+
+    call: Call
+    refs: list[Ref]
+    carry: Mapping[str, Any]
+    versions: dict[Ref, Any]
+    told: dict[Ref, Record]
+    production: dict[Ref, Record]
+    alone: bool
+    claim: Claim
+    before: dict[Ref, Record] = field(factory=dict)
+    marks: dict[SisterStore, Any] = field(factory=dict)
+    moved: set[Ref] = field(factory=set)
+
+
+@define
+class Seen:
+    """
+    What the stores held when both sides had run.
+
+    Attributes:
+        plan: What was known before.
+        pairs: Refs of the records to compare, in production and in the sister.
+        sister: The sister's records right after the checked side ran.
+        latest: The same, read again later.
+        stray: Records that the checked side wrote although ``touches`` does not name them.
+        still: Records that two reads found alike, on both sides.
+        since: When they were read first (`perf_counter`).
+        looks: How often they were read.
+    """
+
+    plan: Plan
+    pairs: list[tuple[Ref, Ref]]
+    sister: dict[Ref, Record]
+    latest: dict[Ref, Record]
+    stray: dict[Ref, int]
+    since: float
+    still: set[Ref] = field(factory=set)
+    looks: int = 1
+
+
+def learn_events(refs: Iterable[Ref], production: Mapping[Ref, Record], history: History) -> dict[Ref, Record]:
+    """
+    Learn from production's events what records they tell of, at which version.
+
+    Returns:
+        The states that the call's change gave those records; `MISSING` for one that is gone.
+    """
+    told: dict[Ref, Record] = {}
+    for ref in refs:
+        event = production.get(ref)
+        if event is None or not event.exists or not ref.stands_for:
+            continue
+        for target, take in ref.stands_for.items():
+            state = take(event.value)
+            record = told[target] = Record(target, MISSING if state is None else state, event.version)
+            history.tell(record)
+    return told
+
+
+def project(record: Record, told: Record) -> Record:
+    """Take out of a record what an event tells of it."""
+    if isinstance(record.value, Mapping) and isinstance(told.value, Mapping):
+        value = {name: one for name, one in record.value.items() if name in told.value}
+        return evolve(record, value=value, raw=None, meta={})
+    return evolve(record, raw=None, meta={})

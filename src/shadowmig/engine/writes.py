@@ -1,0 +1,445 @@
+"""
+One write under comparison: what happens around the two sides of a call.
+
+On the caller's path production's records are read just before the write (`hydrate`). Off it the sister is put into the
+state that the write found, the checked side runs, and the records of both are read; the judge compares them.
+
+Danger: the records of one entity are at stake in one lane at a time. The lane is free again when the sister has been
+read, not before: the next write would change what is to be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from shadowmig.engine.experiment import Experiment
+from shadowmig.engine.guard import sent_from_outside
+from shadowmig.engine.job import Job, Outcome, without_answer
+from shadowmig.engine.mirror import Mirror, by_sister
+from shadowmig.engine.write_judge import WriteJudge
+from shadowmig.engine.write_options import WriteOptions
+from shadowmig.engine.write_state import Plan, Seen, Write, learn_events, project
+from shadowmig.errors import ConfigError, NotIsolated, StoreUnavailable
+from shadowmig.model import MISSING, Call, Record, Ref, Side, Verdict
+from shadowmig.stores.races import alike
+
+if TYPE_CHECKING:
+    from shadowmig.stores.sister import SisterStore
+
+PATIENCE: Final = 4.0
+"""Seconds that the stores may take around the checked side's own deadline."""
+
+
+class _Slow(Exception):
+    """Hydrating took longer than it may."""
+
+
+class WriteExperiment(Experiment):
+    """One write under comparison. Built by ``Migration.write``; get it by name from ``Migration.experiments``."""
+
+    _options: WriteOptions
+
+    def __init__(self, *args: Any, mirror: Callable[[], Mirror], **more: Any) -> None:
+        self._get_mirror = mirror
+        self._not_isolated = False
+        super().__init__(*args, **more)
+
+    def _new_judge(self) -> WriteJudge:
+        return WriteJudge(self._options, self.guard, self._counts, lambda: self._get_mirror().history)
+
+    @property
+    def check_seconds(self) -> float:
+        """Seconds that the step of the checked side may take, stores included."""
+        return self.deadline + PATIENCE
+
+    @property
+    def recheck_seconds(self) -> float:
+        """Seconds that reading the records again may take."""
+        return PATIENCE
+
+    @property
+    def _quiet(self) -> bool:
+        return super()._quiet or self._not_isolated
+
+    def _stage_set(self) -> None:
+        self._not_isolated = False  # whoever sets the stage has looked into it
+
+    # The caller's path ---------------------------------------------------------------------------------------------
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
+        job = super()._begin(args, kwargs)
+        if job is None:
+            return None
+        write = job.write = Write()
+        try:
+            refs: list[Ref] = []
+            if self._options.hydrate is not None:
+                refs = list(self._options.hydrate(self._call_of(args, kwargs.copy(), job.number)))
+                if job.key is None and refs:
+                    job.key = hash(refs[0])
+            if job.key is not None:
+                write.ticket = self._get_mirror().overlap.enter(job.key)
+            if refs and self.is_async:
+                job.prepare = lambda: self._hydrate_async(job, refs)
+            elif refs:
+                self._hydrate(job, refs)
+            job.started = perf_counter()
+            return job
+        except BaseException as error:
+            self._not_hydrated(job, error)
+            return None
+
+    def _key_of(self, call: Call) -> Hashable:
+        """Ask for the entity; of a record that is being created it may be known only afterwards."""
+        if self._options.key is None:
+            return None
+        try:
+            key = self._options.key(call)
+        except Exception as error:
+            if sent_from_outside(error):
+                raise
+            return None
+        return None if key is None or key is MISSING else hash(key)
+
+    def _hydrate(self, job: Job, refs: list[Ref]) -> None:
+        end = monotonic() + self._options.hydrate_timeout
+        for sister, group in by_sister(refs).items():
+            left = end - monotonic()
+            if left <= 0:
+                raise _Slow
+            self._took(job, sister.read_production(group, timeout=left).records)
+        if monotonic() > end:
+            raise _Slow
+
+    async def _hydrate_async(self, job: Job, refs: list[Ref]) -> None:
+        import asyncio
+
+        try:
+            async with asyncio.timeout(self._options.hydrate_timeout):
+                for sister, group in by_sister(refs).items():
+                    reading = await sister.aread_production(group, timeout=self._options.hydrate_timeout)
+                    self._took(job, reading.records)
+        except TimeoutError:
+            self._not_hydrated(job, _Slow())
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                self._not_hydrated(job, _Slow())
+                raise
+            self._not_hydrated(job, error)
+        job.started = perf_counter()
+
+    def _took(self, job: Job, records: Iterable[Record]) -> None:
+        assert job.write is not None
+        job.write.base.update((record.ref, record) for record in records)
+        job.write.hydrated = perf_counter()
+
+    def _not_hydrated(self, job: Job, error: BaseException) -> None:
+        """Let a call go whose records could not be read; it is served all the same."""
+        assert job.write is not None
+        job.write.skipped = True
+        if job.write.ticket is not None:
+            job.write.ticket.release()
+        if isinstance(error, _Slow | StoreUnavailable):
+            if not isinstance(error, _Slow):
+                self.guard.count("hydrate", error)
+            self._skip("hydrate")
+        else:
+            self.guard.absorb("hydrate", error)
+            self._counts.add(Verdict.BROKEN, "hydrate")
+        self._leave(job.entered)
+
+    def _hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
+        write = job.write
+        assert write is not None
+        if write.skipped:
+            return
+        if write.ticket is not None:
+            write.ticket.served()
+        super()._hand_over(job, ended, value, error)
+        if not job.taken and write.ticket is not None:
+            write.ticket.release()
+
+    def _note_answer(self, job: Job, value: Any) -> None:
+        """Ask for what only the answer tells: the entity of a new record, and the order of writes to one entity."""
+        options = self._options
+        asks_key = job.key is None and options.key is not None
+        if not asks_key and options.change is None:
+            return
+        call = evolve(
+            self._call_of(job.args, job.kwargs, job.number) if job.arguments is None else job.call(), result=value
+        )
+        if asks_key:
+            job.key = self._key_of(call)
+            if job.key is not None and job.write is not None:
+                job.write.ticket = self._get_mirror().overlap.enter(job.key)
+                job.write.ticket.served()
+        if options.change is not None and value is not MISSING:
+            change = options.change(call)
+            job.order = change if type(change) is int else None
+
+    # Off the caller's path: around the checked side ----------------------------------------------------------------
+
+    def run_checked(self, job: Job) -> Outcome:
+        """Put the sister into place, run the checked side in a worker, and read what came of it."""
+        plan = self._before(job)
+        if isinstance(plan, Outcome):
+            return plan
+        with plan.claim:
+            if (problem := self._ready(job, plan)) is not None:
+                return problem
+            job.side_runs = True
+            outcome = super().run_checked(job)
+            job.side_runs = False
+            return self._after(job, plan, outcome)
+
+    async def run_checked_async(self, job: Job) -> Outcome:
+        """Do the same on the running loop; the stores are asked in threads of our own."""
+        plan = await self._in_thread(self._before, job)
+        if isinstance(plan, Outcome):
+            return plan
+        with plan.claim:
+            problem: Outcome | None = await self._in_thread(self._ready, job, plan)
+            if problem is not None:
+                return problem
+            job.side_runs = True
+            outcome = await super().run_checked_async(job)
+            job.side_runs = False
+            after: Outcome = await self._in_thread(self._after, job, plan, outcome)
+            return after
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(self._get_mirror().pool(), function, *args)
+
+    def _thaw(self, job: Job) -> tuple[tuple[Any, ...], dict[str, Any]] | Outcome:
+        arguments = super()._thaw(job)
+        if isinstance(arguments, Outcome):
+            return arguments
+        return arguments[0], {**arguments[1], **job.carried}
+
+    def _before(self, job: Job) -> Plan | Outcome:
+        """Find out what to compare, and what production holds."""
+        assert job.served is not None and job.write is not None
+        operation = "touches"
+        try:
+            failed = job.served.error is not None
+            call = job.call(MISSING if job.served.frozen is None else job.served.frozen.thaw())
+            refs = self._touched(job, call, failed=failed)
+            operation = "carry"
+            job.carried = {} if failed else self._carried(job, call)
+            operation = "version"
+            change = None if failed or self._options.change is None else self._options.change(call)
+            operation = "production"
+            mirror = self._get_mirror()
+            wanted = [*refs, *(ref for ref in job.write.base if ref not in set(refs))]
+            production = mirror.read_production(wanted)
+            ticket = job.write.ticket
+            alone = ticket is None or ticket.alone
+            for record in job.write.base.values():
+                mirror.history.learn(record)
+            operation = "touches"
+            told = learn_events(refs, production, mirror.history)
+            versions = {ref: record.version for ref, record in told.items() if record.version is not None}
+            operation = "version"
+            self._add_versions(versions, change, wanted, production, job.write.base)
+            claim = mirror.claims.of(wanted)
+            return Plan(call, refs, job.carried, versions, told, production, alone, claim)
+        except BaseException as error:
+            return self._cannot(job, operation, error)
+
+    def _touched(self, job: Job, call: Call, *, failed: bool) -> list[Ref]:
+        assert job.write is not None
+        try:
+            refs = list(dict.fromkeys(self._options.touches(call)))
+            by_sister(refs)
+            return refs
+        except Exception as error:
+            if not failed or sent_from_outside(error):
+                raise
+            return list(job.write.base)  # without an answer there may be no more to name
+
+    def _carried(self, job: Job, call: Call) -> Mapping[str, Any]:
+        if self._options.carry is None:
+            return {}
+        assert job.row.checked is not None
+        checked = self._sides[job.row.checked]
+        carried = dict(self._options.carry(call))
+        if checked.takes_any:
+            return carried
+        known = {name: value for name, value in carried.items() if name in checked.parameters.all}
+        if len(known) < len(carried) and job.row.checked is Side.CANDIDATE:
+            unknown = ", ".join(sorted(set(carried) - set(known)))
+            raise ConfigError(
+                f"carry gives {unknown}, which {checked.name} does not take.",
+                remedy="Give it a parameter with a default for each carried value.",
+                field="carry",
+            )
+        return known  # the old implementation, checked while the new one is served, need not know them
+
+    def _add_versions(
+        self,
+        versions: dict[Ref, Any],
+        change: Any,
+        refs: list[Ref],
+        production: Mapping[Ref, Record],
+        base: Mapping[Ref, Record],
+    ) -> None:
+        if change is None:
+            return
+        if isinstance(change, Mapping):
+            versions.update(change)
+            return
+        for ref in refs:
+            before = base.get(ref)
+            records = (production[ref], *([before] if before is not None else []))
+            if ref.kind != "entry" and any(record.version is not None for record in records):
+                versions[ref] = change
+
+    def _ready(self, job: Job, plan: Plan) -> Outcome | None:
+        """Put the sister into the state that the served side found."""
+        assert job.write is not None and job.served is not None
+        try:
+            mirror = self._get_mirror()
+            mirror.prove(plan.refs)
+            if not plan.claim.take(PATIENCE / 2):
+                return without_answer(Verdict.RACED, "sister in use")
+            wanted = [ref for ref in dict.fromkeys([*plan.refs, *job.write.base]) if ref.kind != "entry"]
+            readings = mirror.read_twins(dict.fromkeys([*wanted, *plan.refs]))
+            for sister, reading in readings.items():
+                plan.marks[sister] = reading.mark
+                plan.before.update((record.ref, record) for record in reading.records)
+            failed = job.served.error is not None
+            stale: dict[SisterStore, list[Record]] = {}
+            for ref, base in job.write.base.items():
+                want = base if failed else self._found_by(ref, base, plan)
+                if want is None:
+                    plan.moved.add(ref)
+                elif not alike(plan.before[ref], want):
+                    stale.setdefault(ref.owner, []).append(want)
+                    plan.before[ref] = want
+            for sister, records in stale.items():
+                sister.hydrate(records)
+                sister.used([record.ref for record in records])
+            return None
+        except BaseException as error:
+            return self._cannot(job, "sister", error)
+
+    def _found_by(self, ref: Ref, base: Record, plan: Plan) -> Record | None:
+        """Give the state of a record that the served write itself found; ``None`` if nobody knows it any more."""
+        version = plan.versions.get(ref)
+        if not self._options.counter or type(version) is not int:
+            return base
+        if base.exists and base.version == version - 1:
+            return base
+        if not base.exists and plan.alone:
+            return base
+        history = self._get_mirror().history
+        known = history.at(ref, version - 1)
+        if known is not None:
+            return known
+        now, told = plan.before[ref], history.told(ref, version - 1)
+        if told is not None and now.version == version - 1 and alike(project(now, told), told):
+            return now
+        if ref.kind == "key" and any(other.kind == "row" and other not in plan.moved for other in plan.before):
+            return base  # a cache may lag behind its row, whatever the write found
+        return None
+
+    def _after(self, job: Job, plan: Plan, outcome: Outcome) -> Outcome:
+        """Read what the sister holds now."""
+        assert job.write is not None
+        if outcome.problem is not None:
+            return outcome
+        if outcome.duration > self.deadline:
+            outcome.late = True
+        try:
+            mirror = self._get_mirror()
+            if outcome.error is not None and job.served is not None and job.served.error is None:
+                mirror.probe(plan.refs)  # it may have failed for the sister's sake
+            pairs = self._pairs(job, plan, outcome)
+            twins = [twin for _, twin in pairs]
+            plan.claim.add(twins)
+            readings = mirror.read_twins([*twins, *(ref for ref in plan.before if ref not in set(twins))], plan.marks)
+            held: dict[Ref, Record] = {}
+            stray: dict[Ref, int] = {}
+            for sister, reading in readings.items():
+                held.update((record.ref, record) for record in reading.records)
+                for change in reading.changed:
+                    ref = evolve(change.ref, store=sister.name, owner=sister)
+                    if ref not in plan.claim.refs and ref not in plan.claim.others:
+                        stray[ref] = change.count
+            outcome.seen = Seen(plan, pairs, held, dict(held), stray, perf_counter())
+            for sister in readings:
+                sister.expire()
+        except BaseException as error:
+            return self._cannot(job, "sister", error)
+        return outcome
+
+    def _pairs(self, job: Job, plan: Plan, outcome: Outcome) -> list[tuple[Ref, Ref]]:
+        """Pair production's refs with the sister's: others where the checked side makes up ids of its own."""
+        if not self._options.generated or outcome.frozen is None:
+            return [(ref, ref) for ref in plan.refs]
+        theirs = list(self._options.touches(job.call(outcome.frozen.thaw())))
+        own = list(self._options.touches(plan.call))
+        return list(zip(own, theirs, strict=True))
+
+    def _cannot(self, job: Job, operation: str, error: BaseException) -> Outcome:
+        """Give the outcome of a call whose stores could not be asked."""
+        if job.inline and sent_from_outside(error):
+            raise error
+        if isinstance(error, NotIsolated):
+            self.guard.count("not_isolated", error)
+            self._not_isolated = True
+            self._apply()
+            return without_answer(Verdict.SKIPPED, "not_isolated")
+        self.guard.count(operation, error)
+        return without_answer(Verdict.BROKEN, operation)
+
+    # Reading again -------------------------------------------------------------------------------------------------
+
+    def run_again(self, job: Job) -> Any:
+        """Read the records of both sides once more."""
+        if job.inline:
+            _sleep_until(job.not_before)
+        return self._look_again(job)
+
+    async def run_again_async(self, job: Job) -> Any:
+        """Do the same on the running loop."""
+        if job.inline:
+            await self._in_thread(_sleep_until, job.not_before)
+        return await self._in_thread(self._look_again, job)
+
+    def _look_again(self, job: Job) -> Any:
+        assert job.checked is not None
+        seen = job.checked.seen
+        assert seen is not None
+        try:
+            mirror = self._get_mirror()
+            production = mirror.read_production([*(ours for ours, _ in seen.pairs), *seen.stray])
+            readings = mirror.read_twins([*(theirs for _, theirs in seen.pairs), *seen.stray])
+            twins = {record.ref: record for reading in readings.values() for record in reading.records}
+            return production, twins, learn_events(seen.plan.refs, production, mirror.history)
+        except BaseException as error:
+            return self._cannot(job, "sister", error)
+
+    def given_up(self, job: Job) -> Outcome:
+        """Give the outcome of a check that ran out of time: the side's fault if it was running, else the stores'."""
+        if job.side_runs:
+            return super().given_up(job)
+        self.guard.count("sister", "the stores took too long")
+        return without_answer(Verdict.BROKEN, "sister")
+
+    def ended(self, job: Job) -> None:
+        """Let go of the entity."""
+        if job.write is not None and job.write.ticket is not None:
+            job.write.ticket.release()
+
+
+def _sleep_until(moment: float) -> None:
+    import time
+
+    time.sleep(max(0.0, moment - monotonic()))
