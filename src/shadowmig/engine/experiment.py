@@ -27,7 +27,7 @@ from shadowmig.engine.sampling import split
 from shadowmig.engine.snapshot import all_atoms, freeze, freeze_arguments
 from shadowmig.engine.stages import TABLE, as_stage
 from shadowmig.errors import SnapshotError, SnapshotTooLarge
-from shadowmig.model import Call, Comparison, RuleUse, Side, Stage, Summary, Verdict
+from shadowmig.model import MISSING, Call, Comparison, RuleUse, Side, Stage, Summary, Verdict
 from shadowmig.protocols import HasRules
 from shadowmig.side import CHECKED_SIDE
 
@@ -189,7 +189,7 @@ class Experiment:
             row = self._row
             if row.checked is None or CHECKED_SIDE.get() is not None:
                 return None
-            number, key = next(self._numbers), None
+            number, key, call = next(self._numbers), None, None
             if self._breaker.waits(entered):
                 return self._skip("breaker")
             if self._asks:
@@ -204,7 +204,7 @@ class Experiment:
                 return self._skip("shed" if self._runner.full() else "breaker")
             operation = "snapshot"
             job = Job(self, row, self._serve[row.served], args, kwargs, number, entered)
-            job.key = key
+            job.key, job.early = key, call
             if not all_atoms(args[self._own :], kwargs, self._limit):
                 # Frozen before the handler runs, which may change its arguments.
                 names, share = self.parameters.names, self._options.share
@@ -258,7 +258,7 @@ class Experiment:
                 self._counts.add(*outcome.problem)
                 return
             operation = "key"
-            self._note_answer(job, value)
+            self._note_answer(job, MISSING if error is not None else value)
             operation = "submit"
             job.submitted_at = ended
             self._submit(job)
@@ -278,7 +278,7 @@ class Experiment:
             self._skip("shed")
 
     def _note_answer(self, job: Job, value: Any) -> None:
-        """Hook: the served side's answer, before the job is submitted; `None` if it raised."""
+        """Hook: the served side's answer, before the job is submitted; `MISSING` if it raised."""
 
     def _skip(self, reason: str) -> Job | None:
         """Count a call that is not taken, and give what `begin` returns for it."""

@@ -16,14 +16,15 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.engine.guard import sent_from_outside
-from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Side, Verdict
+from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Record, Ref, Side, Verdict
 
 if TYPE_CHECKING:
     from shadowmig.engine.experiment import Experiment
+    from shadowmig.engine.overlap import Ticket
     from shadowmig.engine.runner import Runner
     from shadowmig.engine.snapshot import Arguments
     from shadowmig.engine.stages import Row
-    from shadowmig.engine.write_state import Seen, Write
+    from shadowmig.engine.write_state import Seen
 
 MESSAGE_LIMIT = 2000
 """Characters kept of an exception's message."""
@@ -124,8 +125,14 @@ class Job:
     """Whether all is done on the caller's path (in tests)."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """For a write of an async handler: what is to be read before the handler runs."""
-    write: Write | None = None
-    """What a write knows besides."""
+    early: Call | None = None
+    """The call as the user's functions saw it before it was made."""
+    base: Mapping[Ref, Record] = {}
+    """What production held before a write."""
+    ticket: Ticket | None = None
+    """A write's hold on its entity."""
+    let_go = False
+    """Whether it was given up before the served side ran."""
     order: int | None = None
     """The version that a write gave its entity: its place in the lane."""
     carried: Mapping[str, Any] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, evolve, field
 
 from shadowmig.engine.counts import Counts
+from shadowmig.engine.event_order import EventOrder
 from shadowmig.engine.guard import Guard
 from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.judge import Judge, Operation, broken, deadline
@@ -72,6 +73,7 @@ class WriteJudge(Judge):
     def __init__(self, options: WriteOptions, guard: Guard, counts: Counts, get_history: Callable[[], History]) -> None:
         super().__init__(options, guard, counts)
         self._get_history = get_history
+        self._order = EventOrder()
 
     def _first(self, job: Job) -> Comparison | None:
         assert job.checked is not None and job.served is not None
@@ -103,8 +105,7 @@ class WriteJudge(Judge):
                 plan.versions.setdefault(ref, record.version)
         seen.latest.update(twins)
         seen.looks += 1
-        ticket = job.write.ticket if job.write is not None else None
-        plan.alone = plan.alone and (ticket is None or ticket.alone)
+        plan.alone = plan.alone and (job.ticket is None or job.ticket.alone)
         return self._verdict(job)
 
     def _verdict(self, job: Job) -> Comparison | None:
@@ -230,6 +231,18 @@ class WriteJudge(Judge):
         else:
             decision = Decision("compare", production, "event")
         self._take(self._differences(view, ours, production, sister), decision, found)
+        if production.exists and sister.exists and not self._in_order(ours, production, sister):
+            note = "The sister has it before an event that production has before it, or the other way round."
+            control, candidate = view.oriented(production.token, sister.token)
+            found.differences.append(Difference("$", "order", control, candidate, note=note, ref=ours, proof="event"))
+
+    def _in_order(self, ref: Ref, production: Record, sister: Record) -> bool:
+        entity = next(iter(ref.stands_for), None) if ref.stands_for else None
+        if entity is None:
+            return True
+        return self._order.agrees(
+            (ref.owner.name, ref.space, entity), production.version, production.token, sister.token
+        )
 
     def _stray(self, view: _View, ref: Ref, found: _Findings) -> None:
         """Judge a record that the checked side wrote and nobody named: it must be as production's is."""
@@ -288,12 +301,12 @@ class _View:
     """One look at one call."""
 
     def __init__(self, job: Job, seen: Seen, settled: bool, renaming: Renaming, history: History) -> None:
-        assert job.served is not None and job.write is not None
+        assert job.served is not None
         self.job = job
         self.seen = seen
         self.settled = settled
         self.renaming = renaming
-        self.base: Mapping[Ref, Record] = job.write.base
+        self.base: Mapping[Ref, Record] = job.base
         self.failed = job.served.error is not None
         self.slack = perf_counter() - job.started
         self._history = history

@@ -8,22 +8,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from shadowmig.engine.claims import Claim
-from shadowmig.engine.overlap import Ticket
 from shadowmig.model import MISSING, Call, Record, Ref
 from shadowmig.stores.history import History
 
 if TYPE_CHECKING:
     from shadowmig.stores.sister import SisterStore
-
-
-@define
-class Write:
-    """What a sampled write knows before it is handed over: what production held, and who else is at it."""
-
-    base: dict[Ref, Record] = field(factory=dict)
-    hydrated: float = 0.0
-    ticket: Ticket | None = None
-    skipped: bool = False
 
 
 @define

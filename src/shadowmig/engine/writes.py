@@ -22,7 +22,7 @@ from shadowmig.engine.job import Job, Outcome, without_answer
 from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_judge import WriteJudge
 from shadowmig.engine.write_options import WriteOptions
-from shadowmig.engine.write_state import Plan, Seen, Write, learn_events, project
+from shadowmig.engine.write_state import Plan, Seen, learn_events, project
 from shadowmig.errors import ConfigError, NotIsolated, StoreUnavailable
 from shadowmig.model import MISSING, Call, Record, Ref, Side, Verdict
 from shadowmig.stores.races import alike
@@ -72,17 +72,17 @@ class WriteExperiment(Experiment):
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
         job = super()._begin(args, kwargs)
-        if job is None:
-            return None
-        write = job.write = Write()
+        if job is None or (job.key is None and self._options.hydrate is None):
+            return job
         try:
             refs: list[Ref] = []
             if self._options.hydrate is not None:
-                refs = list(self._options.hydrate(self._call_of(args, kwargs.copy(), job.number)))
+                call = job.early = job.early or self._call_of(args, kwargs.copy(), job.number)
+                refs = list(self._options.hydrate(call))
                 if job.key is None and refs:
                     job.key = hash(refs[0])
             if job.key is not None:
-                write.ticket = self._get_mirror().overlap.enter(job.key)
+                job.ticket = self._get_mirror().overlap.enter(job.key)
             if refs and self.is_async:
                 job.prepare = lambda: self._hydrate_async(job, refs)
             elif refs:
@@ -133,16 +133,12 @@ class WriteExperiment(Experiment):
         job.started = perf_counter()
 
     def _took(self, job: Job, records: Iterable[Record]) -> None:
-        assert job.write is not None
-        job.write.base.update((record.ref, record) for record in records)
-        job.write.hydrated = perf_counter()
+        job.base = {**job.base, **{record.ref: record for record in records}}
 
     def _not_hydrated(self, job: Job, error: BaseException) -> None:
         """Let a call go whose records could not be read; it is served all the same."""
-        assert job.write is not None
-        job.write.skipped = True
-        if job.write.ticket is not None:
-            job.write.ticket.release()
+        job.let_go = True
+        self.ended(job)
         if isinstance(error, _Slow | StoreUnavailable):
             if not isinstance(error, _Slow):
                 self.guard.count("hydrate", error)
@@ -153,33 +149,33 @@ class WriteExperiment(Experiment):
         self._leave(job.entered)
 
     def _hand_over(self, job: Job, ended: float, value: Any, error: BaseException | None) -> None:
-        write = job.write
-        assert write is not None
-        if write.skipped:
+        if job.let_go:
             return
-        if write.ticket is not None:
-            write.ticket.served()
+        if job.ticket is not None:
+            job.ticket.served()
         super()._hand_over(job, ended, value, error)
-        if not job.taken and write.ticket is not None:
-            write.ticket.release()
+        if not job.taken:
+            self.ended(job)
 
     def _note_answer(self, job: Job, value: Any) -> None:
         """Ask for what only the answer tells: the entity of a new record, and the order of writes to one entity."""
         options = self._options
         asks_key = job.key is None and options.key is not None
-        if not asks_key and options.change is None:
+        asks_change = options.change is not None and value is not MISSING
+        if not asks_key and not asks_change:
             return
-        call = evolve(
-            self._call_of(job.args, job.kwargs, job.number) if job.arguments is None else job.call(), result=value
-        )
+        early = job.early or self._call_of(job.args, job.kwargs, job.number)
+        call = Call(early.id, early.experiment, early.at, early.args, early.kwargs, value, early.parameters)
         if asks_key:
             job.key = self._key_of(call)
-            if job.key is not None and job.write is not None:
-                job.write.ticket = self._get_mirror().overlap.enter(job.key)
-                job.write.ticket.served()
-        if options.change is not None and value is not MISSING:
+            if job.key is not None:
+                job.ticket = self._get_mirror().overlap.enter(job.key)
+                job.ticket.served()
+        if asks_change:
+            assert options.change is not None
             change = options.change(call)
             job.order = change if type(change) is int else None
+        job.early = None
 
     # Off the caller's path: around the checked side ----------------------------------------------------------------
 
@@ -224,7 +220,7 @@ class WriteExperiment(Experiment):
 
     def _before(self, job: Job) -> Plan | Outcome:
         """Find out what to compare, and what production holds."""
-        assert job.served is not None and job.write is not None
+        assert job.served is not None
         operation = "touches"
         try:
             failed = job.served.error is not None
@@ -236,24 +232,22 @@ class WriteExperiment(Experiment):
             change = None if failed or self._options.change is None else self._options.change(call)
             operation = "production"
             mirror = self._get_mirror()
-            wanted = [*refs, *(ref for ref in job.write.base if ref not in set(refs))]
+            wanted = [*refs, *(ref for ref in job.base if ref not in set(refs))]
             production = mirror.read_production(wanted)
-            ticket = job.write.ticket
-            alone = ticket is None or ticket.alone
-            for record in job.write.base.values():
+            alone = job.ticket is None or job.ticket.alone
+            for record in job.base.values():
                 mirror.history.learn(record)
             operation = "touches"
             told = learn_events(refs, production, mirror.history)
             versions = {ref: record.version for ref, record in told.items() if record.version is not None}
             operation = "version"
-            self._add_versions(versions, change, wanted, production, job.write.base)
+            self._add_versions(versions, change, wanted, production, job.base)
             claim = mirror.claims.of(wanted)
             return Plan(call, refs, job.carried, versions, told, production, alone, claim)
         except BaseException as error:
             return self._cannot(job, operation, error)
 
     def _touched(self, job: Job, call: Call, *, failed: bool) -> list[Ref]:
-        assert job.write is not None
         try:
             refs = list(dict.fromkeys(self._options.touches(call)))
             by_sister(refs)
@@ -261,7 +255,7 @@ class WriteExperiment(Experiment):
         except Exception as error:
             if not failed or sent_from_outside(error):
                 raise
-            return list(job.write.base)  # without an answer there may be no more to name
+            return list(job.base)  # without an answer there may be no more to name
 
     def _carried(self, job: Job, call: Call) -> Mapping[str, Any]:
         if self._options.carry is None:
@@ -302,20 +296,20 @@ class WriteExperiment(Experiment):
 
     def _ready(self, job: Job, plan: Plan) -> Outcome | None:
         """Put the sister into the state that the served side found."""
-        assert job.write is not None and job.served is not None
+        assert job.served is not None
         try:
             mirror = self._get_mirror()
             mirror.prove(plan.refs)
             if not plan.claim.take(PATIENCE / 2):
                 return without_answer(Verdict.RACED, "sister in use")
-            wanted = [ref for ref in dict.fromkeys([*plan.refs, *job.write.base]) if ref.kind != "entry"]
+            wanted = [ref for ref in dict.fromkeys([*plan.refs, *job.base]) if ref.kind != "entry"]
             readings = mirror.read_twins(dict.fromkeys([*wanted, *plan.refs]))
             for sister, reading in readings.items():
                 plan.marks[sister] = reading.mark
                 plan.before.update((record.ref, record) for record in reading.records)
             failed = job.served.error is not None
             stale: dict[SisterStore, list[Record]] = {}
-            for ref, base in job.write.base.items():
+            for ref, base in job.base.items():
                 want = base if failed else self._found_by(ref, base, plan)
                 if want is None:
                     plan.moved.add(ref)
@@ -351,7 +345,6 @@ class WriteExperiment(Experiment):
 
     def _after(self, job: Job, plan: Plan, outcome: Outcome) -> Outcome:
         """Read what the sister holds now."""
-        assert job.write is not None
         if outcome.problem is not None:
             return outcome
         if outcome.duration > self.deadline:
@@ -435,8 +428,8 @@ class WriteExperiment(Experiment):
 
     def ended(self, job: Job) -> None:
         """Let go of the entity."""
-        if job.write is not None and job.write.ticket is not None:
-            job.write.ticket.release()
+        if job.ticket is not None:
+            job.ticket.release()
 
 
 def _sleep_until(moment: float) -> None:
