@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shadowmig.model import Side as Side
     from shadowmig.model import Stage as Stage
     from shadowmig.model import Verdict as Verdict
+    from shadowmig.stores.sister import SisterStore as SisterStore
 
 _HOMES = {
     "shadowmig.compare": ("deep", "exact", "structural"),
@@ -33,6 +34,7 @@ _HOMES = {
     "shadowmig.errors": ("ShadowmigError",),
     "shadowmig.migration": ("Migration",),
     "shadowmig.model": ("Call", "Comparison", "Difference", "Finding", "Observation", "Side", "Stage", "Verdict"),
+    "shadowmig.stores.sister": ("SisterStore",),
 }
 _home = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -45,6 +47,7 @@ __all__ = [
     "Observation",
     "ShadowmigError",
     "Side",
+    "SisterStore",
     "Stage",
     "Verdict",
     "always",

@@ -141,7 +141,7 @@ class Migration:
         self._publisher.start_over()
         self._desk.reset()
         if self._mirror is not None:
-            self._mirror = Mirror()
+            self._mirror = self._mirror.anew()
         for runner in self._runners:
             runner.reset()
         for experiment in self._experiments.values():
@@ -269,6 +269,7 @@ class Migration:
         checked = write_options(options, sample=self._sample)
         if self._mirror is None:
             self._mirror = Mirror()
+        self._mirror.makes_up |= bool(checked.generated)
 
         def decorate(function: Any) -> Any:
             return self._decorate(function, other, checked, name, partial(WriteExperiment, mirror=self._get_mirror))

@@ -185,6 +185,9 @@ class Ref:
     stands_for: Mapping[Ref, Callable[[Any], Any]] | None = field(default=None, eq=False, repr=False)
     owner: Any = field(default=None, eq=False, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ref, (self.store, self.kind, self.space, self.key)  # its owner has connections
+
     def __str__(self) -> str:
         inside = ", ".join(map(repr, self.key))
         return f"{self.store}:{self.space}[{inside}]" if self.space else f"{self.store}[{inside}]"

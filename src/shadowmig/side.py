@@ -1,4 +1,4 @@
-"""Which side is at work in this context: set while the checked side runs off the caller's path, and only then."""
+"""Which side is at work in this context, and where it writes: set while the checked side runs off the caller's path."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Final
 from shadowmig.model import Side
 
 CHECKED_SIDE: Final[ContextVar[Side | None]] = ContextVar("shadowmig_checked_side", default=None)
+
+
+MIRRORED: Final[ContextVar[bool]] = ContextVar("shadowmig_mirrored", default=False)
+"""Whether what runs in this context writes to the sister stores: the checked side of a write."""
 
 
 def checked_side() -> Side | None:

@@ -15,21 +15,22 @@ class EventOrder:
     """The places of the latest events of each entity, on both sides. Used by one thread, the judge's."""
 
     def __init__(self) -> None:
-        self._entities: OrderedDict[Hashable, OrderedDict[int, tuple[Any, Any]]] = OrderedDict()
+        self._entities: OrderedDict[Hashable, OrderedDict[int, tuple[int, tuple[Any, Any]]]] = OrderedDict()
 
-    def agrees(self, entity: Hashable, version: Any, ours: Any, theirs: Any) -> bool:
+    def agrees(self, entity: Hashable, version: Any, run: int, *, ours: Any, theirs: Any) -> bool:
         """
         Compare an event's place with those of the entity's other events, and remember it.
 
         Args:
             entity: Whose event it is.
             version: The version that the event tells of.
+            run: The number of the checked side's run; a later one has a higher number.
             ours: Its place in production's stream: the entry's id or number.
             theirs: Its place in the sister's.
 
         Returns:
             Whether it comes before and after the same events in both; true where nothing can be said, also where
-            production's own order is not that of the versions.
+            production's own order, or that of the runs, is not that of the versions.
         """
         place = _sortable(ours), _sortable(theirs)
         if None in place or type(version) is not int:
@@ -38,10 +39,10 @@ class EventOrder:
         self._entities.move_to_end(entity)
         others = [
             other
-            for number, other in known.items()
-            if number != version and (number < version) == (other[0] < place[0])
+            for number, (earlier, other) in known.items()
+            if number != version and (number < version) == (other[0] < place[0]) == (earlier < run)
         ]
-        known[version] = place
+        known[version] = run, place
         known.move_to_end(version)
         if len(known) > REMEMBERED:
             known.popitem(last=False)

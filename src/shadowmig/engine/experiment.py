@@ -328,8 +328,12 @@ class Experiment:
             self.guard.count("thaw", error)
             return without_answer(Verdict.BROKEN, "thaw")
 
-    def _observe(self, job: Job, side: Side, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    def _enter(self, side: Side) -> None:
+        """Make the context that of a side that runs off the caller's path."""
         CHECKED_SIDE.set(side)
+
+    def _observe(self, job: Job, side: Side, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+        self._enter(side)
         started = perf_counter()
         try:
             value = self._call[side](*args, **kwargs)
@@ -358,7 +362,7 @@ class Experiment:
         arguments = self._thaw(job)
         if isinstance(arguments, Outcome):
             return arguments
-        CHECKED_SIDE.set(side)
+        self._enter(side)
         started = perf_counter()
         try:
             value = self._call[side](*arguments[0], **arguments[1])

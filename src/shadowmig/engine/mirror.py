@@ -41,9 +41,17 @@ class Mirror:
         self.history = History()
         self.overlap = Overlap()
         self.claims = Claims()
+        self.makes_up = False
+        """Whether some checked side makes up ids of its own, so that production lacks what another call wrote."""
         self._lock = threading.Lock()
         self._pairs: dict[int, _Pair] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    def anew(self) -> Mirror:
+        """Give the mirror of a forked child: it knows nothing yet."""
+        mirror = Mirror()
+        mirror.makes_up = self.makes_up
+        return mirror
 
     def pool(self) -> ThreadPoolExecutor:
         """Threads for async handlers: their loop's own pool is the service's."""
@@ -80,14 +88,13 @@ class Mirror:
 
     def probe(self, refs: Iterable[Ref]) -> None:
         """
-        Write something to every sister store of these records, and remove it.
+        Write a mark to every sister store of these records.
 
         Raises:
             StoreError: One cannot be written: down, full, read-only.
         """
         for sister in by_sister(refs):
-            sister.sister.plant("probe")
-            sister.sister.plant("")
+            sister.probe()
 
     def read_production(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
         """Read production's records, in one round trip for each store, and learn from them."""
@@ -120,7 +127,7 @@ def by_sister(refs: Iterable[Ref]) -> dict[SisterStore, list[Ref]]:
     Group refs by the sister store that made them, each ref once.
 
     Raises:
-        StoreError: One was not made by a sister store.
+        StoreError: One was not made by a sister store, or two sister stores have one name.
     """
     groups: dict[SisterStore, dict[Ref, None]] = {}
     for ref in refs:
@@ -131,4 +138,9 @@ def by_sister(refs: Iterable[Ref]) -> dict[SisterStore, list[Ref]]:
                 remedy="Use the sister store's row(), key() or entry().",
             )
         groups.setdefault(owner, {})[ref] = None
+    if len({owner.name for owner in groups}) < len(groups):
+        raise StoreError(
+            f"Two sister stores are called {next(iter(groups)).name!r}.",
+            remedy="Give each SisterStore a name= of its own.",
+        )
     return {owner: list(group) for owner, group in groups.items()}

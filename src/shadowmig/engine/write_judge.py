@@ -35,6 +35,7 @@ from shadowmig.model import (
 from shadowmig.stores.races import Decision, Facts, decide, same
 
 if TYPE_CHECKING:
+    from shadowmig.engine.mirror import Mirror
     from shadowmig.engine.write_state import Seen
     from shadowmig.stores.history import History
 
@@ -65,14 +66,14 @@ class WriteJudge(Judge):
         options: Of the experiment.
         guard: Told about what the user's functions raise.
         counts: Told about noise.
-        get_history: Gives the migration's memory of production's states.
+        get_mirror: Gives what the migration's writes share.
     """
 
     _options: WriteOptions
 
-    def __init__(self, options: WriteOptions, guard: Guard, counts: Counts, get_history: Callable[[], History]) -> None:
+    def __init__(self, options: WriteOptions, guard: Guard, counts: Counts, get_mirror: Callable[[], Mirror]) -> None:
         super().__init__(options, guard, counts)
-        self._get_history = get_history
+        self._get_mirror = get_mirror
         self._order = EventOrder()
 
     def _first(self, job: Job) -> Comparison | None:
@@ -117,7 +118,15 @@ class WriteJudge(Judge):
         control, candidate = self._observed(job.side(Side.CONTROL), job.side(Side.CANDIDATE))
         answers = self._answers(control, candidate, renaming)
         found = _Findings()
-        view = _View(job, seen, settled, renaming, self._get_history())
+        view = _View(
+            job,
+            seen,
+            settled=settled,
+            counter=self._options.counter,
+            renaming=renaming,
+            history=self._get_mirror().history,
+            made_up=self._get_mirror().makes_up,
+        )
         for ours, theirs in seen.pairs:
             if ours.kind == "entry":
                 self._entry(view, ours, theirs, found)
@@ -125,7 +134,11 @@ class WriteJudge(Judge):
                 self._record(view, ours, theirs, found)
         for ref in seen.stray:
             self._stray(view, ref, found)
-        if found.waiting:
+        if view.other_base and (found.differences or answers):
+            # The checked side started from another state: whatever it made of that proves nothing.
+            found.raced.append("base moved")
+            found.differences, answers = [], Differences()
+        elif found.waiting:
             job.not_before = monotonic() + FIRST_PAUSE * 2 ** (seen.looks - 1)
             return None
         return self._sum_up(control, candidate, answers, found, view)
@@ -139,10 +152,12 @@ class WriteJudge(Judge):
     # One record ----------------------------------------------------------------------------------------------------
 
     def _record(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
-        decision = decide(view.facts(ours, theirs, self._options.counter))
-        if self._options.effect == "delta":
-            self._delta(view, ours, theirs, decision, found)
-            return
+        decision = decide(view.facts(ours, theirs))
+        compare = self._delta if self._options.effect == "delta" else self._state
+        compare(view, ours, theirs, decision, found)
+
+    def _state(self, view: _View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
+        """Compare what both sides hold."""
         if decision.step == "compare":
             assert decision.against is not None
             sister = view.seen.sister[theirs]
@@ -202,10 +217,7 @@ class WriteJudge(Judge):
         plan = view.seen.plan
         states = view.around(ours, decision)
         if states is None:
-            if decision.step == "compare":
-                self._take(Differences([Difference("$", "changed", ref=ours)]), decision, found)
-            else:
-                self._follow(decision, view, ours, found)
+            self._state(view, ours, theirs, decision, found)
             return
         before, after = states
         ours_changed = evolve(after, value=_change(before, after), raw=None, meta={})
@@ -231,18 +243,18 @@ class WriteJudge(Judge):
         else:
             decision = Decision("compare", production, "event")
         self._take(self._differences(view, ours, production, sister), decision, found)
-        if production.exists and sister.exists and not self._in_order(ours, production, sister):
+        if production.exists and sister.exists and not self._in_order(view, ours, production, sister):
             note = "The sister has it before an event that production has before it, or the other way round."
             control, candidate = view.oriented(production.token, sister.token)
             found.differences.append(Difference("$", "order", control, candidate, note=note, ref=ours, proof="event"))
 
-    def _in_order(self, ref: Ref, production: Record, sister: Record) -> bool:
+    def _in_order(self, view: _View, ref: Ref, production: Record, sister: Record) -> bool:
         entity = next(iter(ref.stands_for), None) if ref.stands_for else None
         if entity is None:
             return True
-        return self._order.agrees(
-            (ref.owner.name, ref.space, entity), production.version, production.token, sister.token
-        )
+        run = view.seen.plan.claim.number
+        whose = (ref.owner.name, ref.space, entity)
+        return self._order.agrees(whose, production.version, run, ours=production.token, theirs=sister.token)
 
     def _stray(self, view: _View, ref: Ref, found: _Findings) -> None:
         """Judge a record that the checked side wrote and nobody named: it must be as production's is."""
@@ -253,6 +265,8 @@ class WriteJudge(Judge):
         sister = view.seen.latest[ref]
         if not sister.exists or _behind(sister, production):
             return
+        if not production.exists and view.made_up:
+            return  # it may be another call's, or another process's, under an id of its own
         differences = self._differences(view, ref, production, sister)
         if not differences:
             return
@@ -272,9 +286,8 @@ class WriteJudge(Judge):
         proof: Proof = min(found.proofs, key=_STRENGTH.index, default="single")
         ignored = (*answers.ignored, *found.ignored)
         # Answers tell of the state they found: they can be compared if that was the same on both sides.
-        comparable = not view.seen.plan.moved and (proof in ("version", "event") or view.seen.plan.alone)
-        if answers and not comparable:
-            found.raced.append("base moved" if view.seen.plan.moved else "concurrent")
+        if answers and proof not in ("version", "event") and not view.seen.plan.alone:
+            found.raced.append("concurrent")
             answers = Differences()
         differences = [*(evolve(one, proof=proof) for one in answers), *found.differences]
         if differences:
@@ -300,7 +313,9 @@ class WriteJudge(Judge):
 class _View:
     """One look at one call."""
 
-    def __init__(self, job: Job, seen: Seen, settled: bool, renaming: Renaming, history: History) -> None:
+    def __init__(
+        self, job: Job, seen: Seen, *, settled: bool, counter: bool, renaming: Renaming, history: History, made_up: bool
+    ) -> None:
         assert job.served is not None
         self.job = job
         self.seen = seen
@@ -310,12 +325,28 @@ class _View:
         self.failed = job.served.error is not None
         self.slack = perf_counter() - job.started
         self._history = history
+        self._counter = counter
+        self.made_up = made_up
         self._committed = set(self._shown())
+        rows = [ref for ref in self.base if ref.kind == "row"] or list(self.base)
+        self._other_base = any(ref in seen.plan.moved or self._lost(ref, counter) for ref in rows)
+
+    @property
+    def other_base(self) -> bool:
+        """Whether the checked side did not start from the state that the served side found, or nobody can tell."""
+        return self._other_base
 
     @property
     def committed_anywhere(self) -> bool:
         """Whether any store shows the change."""
         return bool(self._committed)
+
+    def _lost(self, ref: Ref, counter: bool) -> bool:
+        """Whether versions show another write since the base was read, and nobody knows which one was this call's."""
+        base, now = self.base[ref], self.seen.plan.production[ref]
+        if self.failed or not counter or ref in self.seen.plan.versions or not (base.exists and now.exists):
+            return False
+        return type(base.version) is int and type(now.version) is int and now.version > base.version + 1
 
     def _shown(self) -> Iterator[int]:
         plan = self.seen.plan
@@ -325,7 +356,7 @@ class _View:
             if at_version or (base is not None and not same(base, record)):
                 yield id(ref.owner)
 
-    def facts(self, ours: Ref, theirs: Ref, counter: bool) -> Facts:
+    def facts(self, ours: Ref, theirs: Ref) -> Facts:
         """Collect what is known of one record."""
         plan = self.seen.plan
         change = plan.versions.get(ours)
@@ -342,14 +373,14 @@ class _View:
             committed=id(ours.owner) in self._committed,
             settled=self.settled,
             still=ours in self.seen.still,
-            counter=counter,
+            counter=self._counter,
         )
 
     def around(self, ref: Ref, decision: Decision) -> tuple[Record, Record] | None:
         """Give production's states right before and right after the change, or ``None`` if they are not known."""
         plan, base = self.seen.plan, self.base.get(ref)
         version = plan.versions.get(ref)
-        if type(version) is int:
+        if type(version) is int and not (base is not None and not base.exists):
             before = base if base is not None and base.version == version - 1 else self._history.at(ref, version - 1)
             now = plan.production[ref]
             after = (

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
+from shadowmig.engine import bridge
+from shadowmig.engine.claims import Claim
 from shadowmig.engine.experiment import Experiment
 from shadowmig.engine.guard import sent_from_outside
 from shadowmig.engine.job import Job, Outcome, without_answer
@@ -23,13 +25,16 @@ from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_judge import WriteJudge
 from shadowmig.engine.write_options import WriteOptions
 from shadowmig.engine.write_state import Plan, Seen, learn_events, project
-from shadowmig.errors import ConfigError, NotIsolated, StoreUnavailable
+from shadowmig.errors import ConfigError, NotIsolated, StoreError, StoreUnavailable
 from shadowmig.model import MISSING, Call, Record, Ref, Side, Verdict
+from shadowmig.side import MIRRORED
 from shadowmig.stores.races import alike
 
 if TYPE_CHECKING:
     from shadowmig.stores.sister import SisterStore
 
+CLAIM_PAUSE: Final = 0.002
+"""Seconds between two tries of a task to get hold of its records."""
 PATIENCE: Final = 4.0
 """Seconds that the stores may take around the checked side's own deadline."""
 
@@ -49,7 +54,7 @@ class WriteExperiment(Experiment):
         super().__init__(*args, **more)
 
     def _new_judge(self) -> WriteJudge:
-        return WriteJudge(self._options, self.guard, self._counts, lambda: self._get_mirror().history)
+        return WriteJudge(self._options, self.guard, self._counts, self._get_mirror)
 
     @property
     def check_seconds(self) -> float:
@@ -84,16 +89,15 @@ class WriteExperiment(Experiment):
             if job.key is not None:
                 job.ticket = self._get_mirror().overlap.enter(job.key)
             if refs and self.is_async:
-                job.prepare = lambda: self._hydrate_async(job, refs)
+                job.prepare = lambda: self._prepare(job, refs)
             elif refs:
                 self._hydrate(job, refs)
-            job.started = perf_counter()
             return job
         except BaseException as error:
             self._not_hydrated(job, error)
             return None
 
-    def _key_of(self, call: Call) -> Hashable:
+    def _key_of(self, call: Call, *, last: bool = False) -> Hashable:
         """Ask for the entity; of a record that is being created it may be known only afterwards."""
         if self._options.key is None:
             return None
@@ -102,35 +106,55 @@ class WriteExperiment(Experiment):
         except Exception as error:
             if sent_from_outside(error):
                 raise
+            if last:
+                self.guard.count("key", error)
             return None
         return None if key is None or key is MISSING else hash(key)
 
     def _hydrate(self, job: Job, refs: list[Ref]) -> None:
-        end = monotonic() + self._options.hydrate_timeout
+        started = perf_counter()
+        end = started + self._options.hydrate_timeout
         for sister, group in by_sister(refs).items():
-            left = end - monotonic()
+            left = end - perf_counter()
             if left <= 0:
                 raise _Slow
             self._took(job, sister.read_production(group, timeout=left).records)
-        if monotonic() > end:
-            raise _Slow
+        self._hydrated(job, started)
+
+    async def _prepare(self, job: Job, refs: list[Ref]) -> None:
+        """Hydrate on the event loop; nothing gets out but what was sent to the caller's task from outside."""
+        try:
+            try:
+                await self._hydrate_async(job, refs)
+            except BaseException as error:
+                if bridge.cancelled_from_outside(error):
+                    self.ended(job)
+                    raise
+                self._not_hydrated(job, error)
+        except BaseException as error:
+            job.let_go = True
+            if bridge.cancelled_from_outside(error) or sent_from_outside(error):
+                raise
 
     async def _hydrate_async(self, job: Job, refs: list[Ref]) -> None:
         import asyncio
 
+        started = perf_counter()
         try:
             async with asyncio.timeout(self._options.hydrate_timeout):
                 for sister, group in by_sister(refs).items():
                     reading = await sister.aread_production(group, timeout=self._options.hydrate_timeout)
                     self._took(job, reading.records)
         except TimeoutError:
-            self._not_hydrated(job, _Slow())
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                self._not_hydrated(job, _Slow())
-                raise
-            self._not_hydrated(job, error)
-        job.started = perf_counter()
+            raise _Slow from None
+        self._hydrated(job, started)
+
+    def _hydrated(self, job: Job, started: float) -> None:
+        now = perf_counter()
+        if now - started > self._options.hydrate_timeout:
+            raise _Slow
+        job.started = now
+        job.entered += now - started  # it has a limit of its own, and is no slowness of ours
 
     def _took(self, job: Job, records: Iterable[Record]) -> None:
         job.base = {**job.base, **{record.ref: record for record in records}}
@@ -164,18 +188,26 @@ class WriteExperiment(Experiment):
         asks_change = options.change is not None and value is not MISSING
         if not asks_key and not asks_change:
             return
-        early = job.early or self._call_of(job.args, job.kwargs, job.number)
+        early = job.early or (job.call() if job.arguments else self._call_of(job.args, job.kwargs, job.number))
         call = Call(early.id, early.experiment, early.at, early.args, early.kwargs, value, early.parameters)
         if asks_key:
-            job.key = self._key_of(call)
+            job.key = self._key_of(call, last=value is not MISSING)
             if job.key is not None:
                 job.ticket = self._get_mirror().overlap.enter(job.key)
                 job.ticket.served()
         if asks_change:
-            assert options.change is not None
-            change = options.change(call)
-            job.order = change if type(change) is int else None
+            self._note_order(job, call)
         job.early = None
+
+    def _note_order(self, job: Job, call: Call) -> None:
+        assert self._options.change is not None
+        try:
+            change = self._options.change(call)
+        except Exception as error:
+            if sent_from_outside(error):
+                raise
+            return  # it is asked again, and counted, off the caller's path
+        job.order = change if type(change) is int else None
 
     # Off the caller's path: around the checked side ----------------------------------------------------------------
 
@@ -185,7 +217,8 @@ class WriteExperiment(Experiment):
         if isinstance(plan, Outcome):
             return plan
         with plan.claim:
-            if (problem := self._ready(job, plan)) is not None:
+            taken = plan.claim.take(PATIENCE / 2)
+            if (problem := self._ready(job, plan) if taken else _in_use()) is not None:
                 return problem
             job.side_runs = True
             outcome = super().run_checked(job)
@@ -198,7 +231,8 @@ class WriteExperiment(Experiment):
         if isinstance(plan, Outcome):
             return plan
         with plan.claim:
-            problem: Outcome | None = await self._in_thread(self._ready, job, plan)
+            taken = await self._take(plan.claim)  # not in a thread: those who wait would keep out who is to leave
+            problem: Outcome | None = await self._in_thread(self._ready, job, plan) if taken else _in_use()
             if problem is not None:
                 return problem
             job.side_runs = True
@@ -207,10 +241,24 @@ class WriteExperiment(Experiment):
             after: Outcome = await self._in_thread(self._after, job, plan, outcome)
             return after
 
+    async def _take(self, claim: Claim) -> bool:
+        import asyncio
+
+        end = monotonic() + PATIENCE / 2
+        while not claim.take(0.0):
+            if monotonic() >= end:
+                return False
+            await asyncio.sleep(CLAIM_PAUSE)
+        return True
+
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         import asyncio
 
         return await asyncio.get_running_loop().run_in_executor(self._get_mirror().pool(), function, *args)
+
+    def _enter(self, side: Side) -> None:
+        super()._enter(side)
+        MIRRORED.set(True)
 
     def _thaw(self, job: Job) -> tuple[tuple[Any, ...], dict[str, Any]] | Outcome:
         arguments = super()._thaw(job)
@@ -299,9 +347,7 @@ class WriteExperiment(Experiment):
         assert job.served is not None
         try:
             mirror = self._get_mirror()
-            mirror.prove(plan.refs)
-            if not plan.claim.take(PATIENCE / 2):
-                return without_answer(Verdict.RACED, "sister in use")
+            mirror.prove([*plan.refs, *job.base])
             wanted = [ref for ref in dict.fromkeys([*plan.refs, *job.base]) if ref.kind != "entry"]
             readings = mirror.read_twins(dict.fromkeys([*wanted, *plan.refs]))
             for sister, reading in readings.items():
@@ -316,9 +362,10 @@ class WriteExperiment(Experiment):
                 elif not alike(plan.before[ref], want):
                     stale.setdefault(ref.owner, []).append(want)
                     plan.before[ref] = want
+            for sister, group in by_sister(wanted).items():
+                sister.lend(group)
             for sister, records in stale.items():
                 sister.hydrate(records)
-                sister.used([record.ref for record in records])
             return None
         except BaseException as error:
             return self._cannot(job, "sister", error)
@@ -351,8 +398,11 @@ class WriteExperiment(Experiment):
             outcome.late = True
         try:
             mirror = self._get_mirror()
-            if outcome.error is not None and job.served is not None and job.served.error is None:
-                mirror.probe(plan.refs)  # it may have failed for the sister's sake
+            if outcome.error is not None and (job.served is None or job.served.error is not outcome.error):
+                if issubclass(outcome.error, StoreError):
+                    self.guard.count("sister", f"the checked side got {outcome.error.__name__}")
+                    return without_answer(Verdict.BROKEN, "sister")
+                mirror.probe([*plan.refs, *job.base])  # it may have failed for the sister's sake
             pairs = self._pairs(job, plan, outcome)
             twins = [twin for _, twin in pairs]
             plan.claim.add(twins)
@@ -376,9 +426,15 @@ class WriteExperiment(Experiment):
         """Pair production's refs with the sister's: others where the checked side makes up ids of its own."""
         if not self._options.generated or outcome.frozen is None:
             return [(ref, ref) for ref in plan.refs]
-        theirs = list(self._options.touches(job.call(outcome.frozen.thaw())))
+        try:
+            theirs = list(self._options.touches(job.call(outcome.frozen.thaw())))
+        except Exception as error:
+            if job.inline and sent_from_outside(error):
+                raise
+            theirs = []  # its answer lacks something, which the comparison of the answers tells
         own = list(self._options.touches(plan.call))
-        return list(zip(own, theirs, strict=True))
+        theirs += own[len(theirs) :]
+        return list(zip(own, theirs, strict=False))
 
     def _cannot(self, job: Job, operation: str, error: BaseException) -> Outcome:
         """Give the outcome of a call whose stores could not be asked."""
@@ -430,6 +486,10 @@ class WriteExperiment(Experiment):
         """Let go of the entity."""
         if job.ticket is not None:
             job.ticket.release()
+
+
+def _in_use() -> Outcome:
+    return without_answer(Verdict.RACED, "sister in use")
 
 
 def _sleep_until(moment: float) -> None:

@@ -152,6 +152,8 @@ def _failed(facts: Facts) -> Decision:
     if same(base, facts.production):
         return _compare(facts, base, "reread" if base.version is None else "version")
     # Somebody wrote: another one, or the failed write itself before it failed.
+    if base.version is not None or facts.production.version is not None:
+        return Decision("raced", reason="moved on")
     return _weak(facts, facts.production)
 
 
@@ -185,33 +187,44 @@ def _before(production: Record, change: Any, base: Record | None) -> bool:
         return base is None or not base.exists
     if base is not None and base.exists and production.version is not None and production.version == base.version:
         return True
-    return type(production.version) is int and type(change) is int and production.version < change
+    return _less(production.version, change)
+
+
+def _less(left: Any, right: Any) -> bool:
+    return type(left) is int and type(right) is int and left < right
 
 
 def _inferred(facts: Facts) -> Decision:
     """Nobody said which version C gave; it is the one after the base's, if production is there."""
     production, base, sister = facts.production, facts.base, facts.sister
-    if base is not None and same(base, production):
+    if _nothing_new(facts):
         return _unchanged(facts)
-    if production.exists and base is not None and base.exists:
-        if facts.counter and successor(base.version, production.version):
-            return _compare(facts, production, "version")
-        if not facts.counter and facts.alone:
-            return _compare(facts, production, "version")
+    follows = successor(base.version, production.version) if base is not None and base.exists else None
+    if facts.counter and follows:
+        return _compare(facts, production, "version")
     if facts.event is not None:
         return _compare(facts, facts.event, "event")
-    created = production.exists and (base is None or not base.exists)
-    if created and sister.exists and sister.version == production.version:
+    if facts.counter and follows is False:
+        return Decision("raced", reason="moved on")
+    if production.exists and sister.exists and sister.version == production.version:
         return _compare(facts, production, "version")
+    created = production.exists and (base is None or not base.exists)
+    if created and facts.counter and _less(sister.version, production.version):
+        return Decision("raced", reason="moved on")
     if created or not production.exists or facts.alone:
         return _weak(facts, production)
     return Decision("raced", reason="moved on")
 
 
 def _reread(facts: Facts) -> Decision:
-    if facts.base is not None and same(facts.base, facts.production):
-        return _unchanged(facts)
-    return _weak(facts, facts.production)
+    return _unchanged(facts) if _nothing_new(facts) else _weak(facts, facts.production)
+
+
+def _nothing_new(facts: Facts) -> bool:
+    """Whether production does not show that C was committed."""
+    if facts.base is None:
+        return not facts.production.exists
+    return same(facts.base, facts.production)
 
 
 def _unchanged(facts: Facts) -> Decision:

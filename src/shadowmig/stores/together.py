@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import define, evolve
 
+from shadowmig.errors import StoreError, StoreUnavailable
 from shadowmig.model import Reading, Ref
 
 Read = Callable[[Sequence[Ref], Any], Reading]
@@ -71,6 +72,10 @@ class Together:
                 wish.reading = evolve(reading, records=reading.records[start:end], changed=changed)
                 start = end
         except BaseException as error:
+            if len(wishes) > 1 and isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):
+                for wish in wishes:  # one of them asks for what there is not
+                    self._read_all([wish])
+                return
             for wish in wishes:
                 wish.error = error
             if not isinstance(error, Exception):
