@@ -1,0 +1,93 @@
+"""The store contract on Memcached: bytes, a codec, several servers, and a cut network."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from contract_cases import Cut, Json, comment, key_refs, version_of
+
+from fix_servers import _started
+from shadowmig.stores import MemcachedStore
+from shadowmig.testing import StoreContract
+from shadowmig.testing.servers import Memcached
+
+
+@pytest.fixture(scope="module")
+def own_servers():
+    """Three servers of these tests' own, because the contract empties them, so never what the environment names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SHADOWMIG_TEST_MEMCACHED", raising=False)
+        with _started(Memcached()) as first, _started(Memcached()) as second, _started(Memcached()) as third:
+            yield first, second, third
+
+
+class OnMemcached(StoreContract):
+    """What all runs on Memcached share."""
+
+    def options(self):
+        """Say what the stores are built with."""
+        return {}
+
+    @pytest.fixture(autouse=True)
+    def places(self, own_servers):
+        """Two places, a way to the first that can be cut, and keys of this test's own."""
+        first, second, third = own_servers
+        self.prefix = f"{uuid.uuid4().hex[:8]}:"
+        self.third = third.url
+        self.there = second.url
+        with Cut(first.host, first.port) as self.way:
+            self.here = f"127.0.0.1:{self.way.port}"
+            yield
+
+    def make_store(self):
+        return MemcachedStore(self.here, **self.options())
+
+    def make_other(self):
+        return MemcachedStore(self.there, **self.options())
+
+    def make_refs(self, count):
+        return key_refs(count, self.prefix)
+
+    def make_value(self, ref, number):
+        return f"text {number}".encode()
+
+    def fail(self):
+        self.way.cut()
+
+    def recover(self):
+        self.way.mend()
+
+
+class TestMemcachedBytes(OnMemcached):
+    """Bytes."""
+
+
+class TestMemcachedCodec(OnMemcached):
+    """Values of a codec."""
+
+    def options(self):
+        return {"codec": Json(), "version": version_of}
+
+    def make_value(self, ref, number):
+        return comment(number)
+
+    def version_of(self, value):
+        return version_of(value)
+
+    def fail(self):
+        self.way.cut(silent=True)
+
+
+class TestMemcachedServers(OnMemcached):
+    """Keys that are spread over two servers."""
+
+    def make_store(self):
+        return MemcachedStore([self.here, self.third])
+
+
+class TestMemcachedOld(OnMemcached):
+    """A server without meta commands."""
+
+    def options(self):
+        return {"meta_commands": False}
