@@ -5,7 +5,7 @@ Run it with ``python examples/own_store.py``. ``tests/examples/test_own_store.py
 """
 
 import json
-import os
+import secrets
 import sqlite3
 import tempfile
 import threading
@@ -18,14 +18,14 @@ from shadowmig import Migration, SisterStore
 from shadowmig.errors import ProductionRefused, StoreError, StoreUnavailable
 from shadowmig.model import MISSING, Reading, Record, Ref
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL, writes INTEGER NOT NULL)"
+SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL, token TEXT NOT NULL)"
 
 
 # docs begin store
 class SqliteStore:
     """Keys and JSON values in one SQLite file."""
 
-    def __init__(self, path: str | Path, *, timeout: float = 1.0) -> None:
+    def __init__(self, path: str | Path, *, timeout: float = 5.0) -> None:
         self._path = Path(path).absolute()
         self._timeout = timeout
         self._read_only = False
@@ -41,7 +41,7 @@ class SqliteStore:
     def identity(self) -> str:
         """Say which file this is, by whatever name it was opened."""
         with self.connection(write=not self._read_only):
-            status = os.stat(self._path)
+            status = self._path.stat()
         return f"sqlite {status.st_dev}:{status.st_ino}"
 
     def read(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
@@ -49,8 +49,8 @@ class SqliteStore:
         keys = [_key(ref) for ref in refs]
         marks = ", ".join("?" * len(keys))
         with self.connection() as connection:
-            rows = connection.execute(f"SELECT key, value, writes FROM entries WHERE key IN ({marks})", keys)  # noqa: S608 - only question marks are put in
-            found = {key: (json.loads(value), writes) for key, value, writes in rows}
+            rows = connection.execute(f"SELECT key, value, token FROM entries WHERE key IN ({marks})", keys)  # noqa: S608 - only question marks are put in
+            found = {key: (json.loads(value), token) for key, value, token in rows}
         return Reading(
             tuple(_record(ref, *found.get(key, (MISSING, None))) for ref, key in zip(refs, keys, strict=True))
         )
@@ -104,7 +104,8 @@ class SqliteStore:
         """Open the file, and commit at the end of the block."""
         try:
             if write:
-                connection = sqlite3.connect(self._path, timeout=self._timeout)
+                connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level="IMMEDIATE")
+                connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(SCHEMA)
             else:
                 self._path.exists() or sqlite3.connect(self._path).execute(SCHEMA).connection.close()
@@ -120,22 +121,24 @@ class SqliteStore:
 
 # docs begin helpers
 def put(connection: sqlite3.Connection, key: str, value: Any) -> None:
-    """Write a key and count the write: the count is its token."""
-    connection.execute(
-        "INSERT INTO entries VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = excluded.value, writes = writes + 1",
-        [key, json.dumps(value)],
-    )
+    """Write a key with a new token."""
+    row = [key, json.dumps(value), secrets.token_hex(8)]
+    connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", row)
 
 
 def _key(ref: Ref) -> str:
-    if ref.kind != "key" or not isinstance(ref.key[0], str):
+    if ref.kind != "key" or len(ref.key) != 1 or not isinstance(ref.key[0], str):
         raise StoreError(f"A {ref.kind} is no key of this store.", remedy="Make refs by key('text').")
+    try:
+        ref.key[0].encode()
+    except UnicodeEncodeError:
+        raise StoreError("A key is no Unicode text.", remedy="Use a text without lone surrogates.") from None
     return ref.key[0]
 
 
-def _record(ref: Ref, value: Any, writes: int | None) -> Record:
+def _record(ref: Ref, value: Any, token: str | None) -> Record:
     version = value.get("version") if isinstance(value, dict) else None
-    return Record(ref, value, version=version, token=writes)
+    return Record(ref, value, version=version, token=token)
     # docs end
 
 

@@ -6,15 +6,14 @@ If control's id 42 is the candidate's 57 once, it must be so everywhere, and not
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import field, frozen
 
 from shadowmig.compare.paths import Index, Key, Name, Path, Wild, parse
 from shadowmig.errors import ConfigError
-from shadowmig.model import Ref
+from shadowmig.model import MISSING, Ref
 
 _CHOSEN: Final = (Name, Index, Key, Wild)
 
@@ -25,22 +24,18 @@ class Generated:
     One declared place.
 
     Attributes:
-        store: Name of the sister store, ``"answer"``, or empty for everywhere.
-        space: Table or stream; empty for all.
+        place: A sister store, ``store.space`` for one of its tables or streams, ``"answer"``, or empty for everywhere.
         path: The path in the answer or the record.
     """
 
-    store: str
-    space: str
+    place: str
     path: Path
 
     def covers(self, ref: Ref | None) -> bool:
         """Whether it speaks of this record; of the answer for ``None``."""
-        if not self.store:
+        if not self.place:
             return True
-        if ref is None:
-            return self.store == "answer"
-        return self.store == ref.store and self.space in ("", ref.space)
+        return self.place in (("answer",) if ref is None else (ref.store, f"{ref.store}.{ref.space}"))
 
 
 def generated(given: object) -> tuple[Generated, ...]:
@@ -66,8 +61,7 @@ def generated(given: object) -> tuple[Generated, ...]:
                 field="generated",
                 value=given,
             )
-        store, _, space = place.partition(".")
-        found.append(Generated(store, space, parsed))
+        found.append(Generated(place, parsed))
     return tuple(found)
 
 
@@ -85,50 +79,47 @@ class Renaming:
 
         Args:
             control: Control's answer or record.
-            candidate: The candidate's.
+            candidate: The candidate's; it is not changed.
             ref: The record, or ``None`` for the answer.
         """
-        places = [place for place in self.places if place.covers(ref)]
-        if not places:
-            return candidate
-        box = [copy.deepcopy(candidate)]
-        for place in places:
-            for ours, (holder, key) in zip(_values([control], place.path), _slots(box, place.path), strict=False):
-                if self._matches(ours, holder[key]):
-                    holder[key] = ours
-        return box[0]
+        for place in self.places:
+            if place.covers(ref):
+                candidate = self._renamed(control, candidate, place.path.segments)
+        return candidate
+
+    def _renamed(self, ours: Any, theirs: Any, segments: tuple[Any, ...]) -> Any:
+        if not segments:
+            return ours if self._matches(ours, theirs) else theirs
+        first, rest = segments[0], segments[1:]
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            keys = ours if isinstance(first, Wild) else (_key(first),)
+            changed = {
+                key: self._renamed(ours[key], theirs[key], rest) for key in keys if key in ours and key in theirs
+            }
+            return {**theirs, **changed}
+        if type(ours) is type(theirs) and type(theirs) in (list, tuple):
+            items = list(theirs)
+            shared = range(min(len(ours), len(items)))
+            for index in shared if isinstance(first, Wild) else (_key(first),):
+                if isinstance(index, int) and -len(items) <= index < len(items) and -len(ours) <= index < len(ours):
+                    items[index] = self._renamed(ours[index], items[index], rest)
+            return type(theirs)(items)
+        return theirs
 
     def _matches(self, ours: Any, theirs: Any) -> bool:
         if type(ours) is not type(theirs) or ours is None:
             return False
+        mine, other = (type(ours), ours), (type(theirs), theirs)
         try:
-            known = self._theirs.setdefault((type(ours), ours), theirs)
-            back = self._ours.setdefault((type(theirs), theirs), ours)
+            if mine not in self._theirs and other not in self._ours:
+                self._theirs[mine], self._ours[other] = theirs, ours
+                return True
+            return bool(self._theirs.get(mine, MISSING) == theirs and self._ours.get(other, MISSING) == ours)
         except TypeError:  # a value that cannot be hashed is no id
             return False
-        return bool(known == theirs and back == ours)
 
 
-def _slots(box: list[Any], path: Path) -> Iterator[tuple[Any, Any]]:
-    """Give every place that a path leads to, as a container and a key."""
-    found: list[tuple[Any, Any]] = [(box, 0)]
-    for segment in path.segments:
-        inner: list[tuple[Any, Any]] = []
-        for holder, key in found:
-            value = holder[key]
-            if isinstance(segment, Wild):
-                every = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-                inner += [(value, one) for one in every]
-                continue
-            wanted = segment.name if isinstance(segment, Name) else getattr(segment, "index", None)
-            keys: Container[Any] = value if isinstance(value, dict) else ()
-            if isinstance(value, list):
-                keys = range(-len(value), len(value))
-            if wanted in keys:
-                inner.append((value, wanted))
-        found = inner
-    return iter(found)
-
-
-def _values(box: list[Any], path: Path) -> Iterator[Any]:
-    return (holder[key] for holder, key in _slots(box, path))
+def _key(segment: Any) -> Any:
+    if isinstance(segment, Name):
+        return segment.name
+    return segment.index if isinstance(segment, Index) else segment.value
