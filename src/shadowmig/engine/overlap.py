@@ -19,55 +19,55 @@ class _Entity:
 
 
 class Ticket:
-    """One write's hold on its entity."""
+    """One write's hold on its entity, and on the records it starts from."""
 
-    __slots__ = ("_clean", "_entity", "_held", "_key", "_number", "_open", "_overlap")
+    __slots__ = ("_clean", "_entities", "_held", "_open", "_overlap")
 
-    def __init__(self, overlap: Overlap, key: Hashable, entity: _Entity) -> None:
+    def __init__(self, overlap: Overlap, entities: dict[Hashable, _Entity]) -> None:
         self._overlap = overlap
-        self._key = key
-        self._entity = entity
-        self._clean = entity.open == 0
+        self._clean = all(entity.open == 0 for entity in entities.values())
         self._open = self._held = True
-        entity.begun += 1
-        entity.open += 1
-        entity.held += 1
-        self._number = entity.begun
+        self._entities: list[tuple[Hashable, _Entity, int]] = []
+        for key, entity in entities.items():
+            entity.begun += 1
+            entity.open += 1
+            entity.held += 1
+            self._entities.append((key, entity, entity.begun))
 
     @property
     def alone(self) -> bool:
         """Whether no other sampled write was open when this one began, and none has begun since."""
-        return self._clean and self._entity.begun == self._number
+        return self._clean and all(entity.begun == number for _, entity, number in self._entities)
 
     def served(self) -> None:
         """Note that the served side has returned."""
         with self._overlap.lock:
             if self._open:
                 self._open = False
-                self._entity.open -= 1
+                for _, entity, _ in self._entities:
+                    entity.open -= 1
 
     def release(self) -> None:
-        """Let go of the entity; may be called twice."""
+        """Let go of all; may be called twice."""
         self.served()
         with self._overlap.lock:
-            if self._held:
-                self._held = False
-                self._entity.held -= 1
-                if not self._entity.held:
-                    self._overlap.entities.pop(self._key, None)
+            if not self._held:
+                return
+            self._held = False
+            for key, entity, _ in self._entities:
+                entity.held -= 1
+                if not entity.held:
+                    self._overlap.entities.pop(key, None)
 
 
 class Overlap:
-    """The entities that sampled writes are at work on."""
+    """The entities and records that sampled writes are at work on."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a signal handler, or a finalizer, may call a handler in the middle of this
         self.entities: dict[Hashable, _Entity] = {}
 
-    def enter(self, key: Hashable) -> Ticket:
-        """Take note that a write to an entity begins."""
+    def enter(self, *keys: Hashable) -> Ticket:
+        """Take note that a write to an entity, and to the records it starts from, begins."""
         with self.lock:
-            entity = self.entities.get(key)
-            if entity is None:
-                entity = self.entities[key] = _Entity()
-            return Ticket(self, key, entity)
+            return Ticket(self, {key: self.entities.setdefault(key, _Entity()) for key in keys})

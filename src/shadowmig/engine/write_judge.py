@@ -327,7 +327,9 @@ class _View:
         self._history = history
         self._counter = counter
         self.made_up = made_up
-        self._committed = set(self._shown())
+        shown = list(self._shown())
+        self._committed = {id(ref.owner) for ref in shown}
+        self._row_shown = any(ref.kind == "row" for ref in shown)  # a cache may be written before the commit
         rows = [ref for ref in self.base if ref.kind == "row"] or list(self.base)
         self._other_base = any(ref in seen.plan.moved or self._lost(ref, counter) for ref in rows)
 
@@ -344,17 +346,19 @@ class _View:
     def _lost(self, ref: Ref, counter: bool) -> bool:
         """Whether versions show another write since the base was read, and nobody knows which one was this call's."""
         base, now = self.base[ref], self.seen.plan.production[ref]
-        if self.failed or not counter or ref in self.seen.plan.versions or not (base.exists and now.exists):
+        if self.failed:
+            return not same(base, now)
+        if not counter or ref in self.seen.plan.versions or not (base.exists and now.exists):
             return False
         return type(base.version) is int and type(now.version) is int and now.version > base.version + 1
 
-    def _shown(self) -> Iterator[int]:
+    def _shown(self) -> Iterator[Ref]:
         plan = self.seen.plan
         for ref, record in plan.production.items():
             version, base = plan.versions.get(ref), self.base.get(ref)
             at_version = version is not None and record.version == version and ref.kind != "entry"
             if at_version or (base is not None and not same(base, record)):
-                yield id(ref.owner)
+                yield ref
 
     def facts(self, ours: Ref, theirs: Ref) -> Facts:
         """Collect what is known of one record."""
@@ -370,7 +374,7 @@ class _View:
             failed=self.failed,
             alone=plan.alone,
             moved=ours in plan.moved,
-            committed=id(ours.owner) in self._committed,
+            committed=id(ours.owner) in self._committed or (ours.kind == "key" and self._row_shown),
             settled=self.settled,
             still=ours in self.seen.still,
             counter=self._counter,

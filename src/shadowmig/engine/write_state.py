@@ -52,7 +52,7 @@ class Seen:
     pairs: list[tuple[Ref, Ref]]
     sister: dict[Ref, Record]
     latest: dict[Ref, Record]
-    stray: dict[Ref, int]
+    stray: set[Ref]
     since: float
     still: set[Ref] = field(factory=set)
     looks: int = 1
@@ -70,9 +70,13 @@ def learn_events(refs: Iterable[Ref], production: Mapping[Ref, Record], history:
         event = production.get(ref)
         if event is None or not event.exists or not ref.stands_for:
             continue
-        for target, take in ref.stands_for.items():
+        for number, (target, take) in enumerate(ref.stands_for.items()):
             state = take(event.value)
-            record = told[target] = Record(target, MISSING if state is None else state, event.version)
+            value = MISSING if state is None else state
+            version = target.owner.version_of(target, value)
+            if version is None and (number == 0 or value is MISSING):
+                version = event.version  # which is that of the record it tells of first
+            record = told[target] = Record(target, value, version)
             history.tell(record)
     return told
 

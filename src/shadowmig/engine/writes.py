@@ -14,8 +14,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve
-
 from shadowmig.engine import bridge
 from shadowmig.engine.claims import Claim
 from shadowmig.engine.experiment import Experiment
@@ -26,7 +24,7 @@ from shadowmig.engine.write_judge import WriteJudge
 from shadowmig.engine.write_options import WriteOptions
 from shadowmig.engine.write_state import Plan, Seen, learn_events, project
 from shadowmig.errors import ConfigError, NotIsolated, StoreError, StoreUnavailable
-from shadowmig.model import MISSING, Call, Record, Ref, Side, Verdict
+from shadowmig.model import MISSING, Call, Reading, Record, Ref, Side, Verdict
 from shadowmig.side import MIRRORED
 from shadowmig.stores.races import alike
 
@@ -87,7 +85,7 @@ class WriteExperiment(Experiment):
                 if job.key is None and refs:
                     job.key = hash(refs[0])
             if job.key is not None:
-                job.ticket = self._get_mirror().overlap.enter(job.key)
+                job.ticket = self._get_mirror().overlap.enter(job.key, *refs)
             if refs and self.is_async:
                 job.prepare = lambda: self._prepare(job, refs)
             elif refs:
@@ -407,15 +405,8 @@ class WriteExperiment(Experiment):
             twins = [twin for _, twin in pairs]
             plan.claim.add(twins)
             readings = mirror.read_twins([*twins, *(ref for ref in plan.before if ref not in set(twins))], plan.marks)
-            held: dict[Ref, Record] = {}
-            stray: dict[Ref, int] = {}
-            for sister, reading in readings.items():
-                held.update((record.ref, record) for record in reading.records)
-                for change in reading.changed:
-                    ref = evolve(change.ref, store=sister.name, owner=sister)
-                    if ref not in plan.claim.refs and ref not in plan.claim.others:
-                        stray[ref] = change.count
-            outcome.seen = Seen(plan, pairs, held, dict(held), stray, perf_counter())
+            held = {record.ref: record for reading in readings.values() for record in reading.records}
+            outcome.seen = Seen(plan, pairs, held, dict(held), _stray(plan, readings), perf_counter())
             for sister in readings:
                 sister.expire()
         except BaseException as error:
@@ -486,6 +477,14 @@ class WriteExperiment(Experiment):
         """Let go of the entity."""
         if job.ticket is not None:
             job.ticket.release()
+
+
+def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> set[Ref]:
+    """Find what was written and not named, if no other write was under way: else nobody can tell whose it is."""
+    if plan.claim.others:
+        return set()
+    changed = (sister.named(change.ref) for sister, reading in readings.items() for change in reading.changed)
+    return {ref for ref in changed if ref not in plan.claim.refs}
 
 
 def _in_use() -> Outcome:

@@ -117,7 +117,20 @@ def alike(left: Record, right: Record) -> bool:
     """Whether two records hold the same, types included: ``1`` is not ``True`` is not ``1.0``."""
     if left.raw is not None and right.raw is not None:
         return left.raw == right.raw and left.meta.get("flags") == right.meta.get("flags")
-    return left.exists == right.exists and bool(left.value == right.value) and repr(left.value) == repr(right.value)
+    return left.exists == right.exists and identical(left.value, right.value)
+
+
+def identical(left: Any, right: Any) -> bool:
+    """Whether two values are equal and of the same types, down to the leaves; the order of keys does not matter."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return len(left) == len(right) and all(
+            key in right and identical(value, right[key]) for key, value in left.items()
+        )
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(identical, left, right))
+    return bool(left == right)
 
 
 def successor(before: Any, after: Any) -> bool | None:

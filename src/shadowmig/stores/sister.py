@@ -176,6 +176,11 @@ class SisterStore(Pair):
         if translated := self._translated(records):
             self._at_sister(lambda: self._sister.write(translated))
 
+    def version_of(self, ref: Ref, value: Any) -> Any:
+        """Take the version out of a record's value, as production's store does; ``None`` if it cannot tell."""
+        take = getattr(self._production, "version_of", None)
+        return None if take is None else take(ref, value)
+
     def lend(self, refs: Iterable[Ref]) -> None:
         """Have `expire` remove these records too, whoever made them, once they were not used for `keep` seconds."""
         places = {ref: self._translation.to_sister(ref) for ref in refs}

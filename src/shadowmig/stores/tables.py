@@ -91,6 +91,26 @@ class Table:
             )
 
 
+def version_in(value: Any, table: Table | None, take: Callable[[Any], Any] | None = None) -> Any:
+    """
+    Take the version out of a record's value.
+
+    Args:
+        value: A row, or what is under a key.
+        table: The row's table; ``None`` for a key.
+        take: How it is taken out of what is under a key.
+
+    Returns:
+        The version; ``None`` if the value has none, or is of another shape.
+    """
+    try:
+        if table is not None:
+            return None if table.version is None else value[table.version]
+        return None if take is None else take(value)
+    except Exception:  # noqa: BLE001 - whatever a function says to a value of another shape, it has no version
+        return None
+
+
 def by_name(tables: Iterable[Table]) -> dict[str, Table]:
     """
     Index tables by name.
