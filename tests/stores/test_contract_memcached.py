@@ -25,6 +25,8 @@ def own_servers():
 class OnMemcached(StoreContract):
     """What all runs on Memcached share."""
 
+    timeout = 5.0  # the machine may be busy
+
     def options(self):
         """Say what the stores are built with."""
         return {}
@@ -34,17 +36,16 @@ class OnMemcached(StoreContract):
         """Two places, a way to the first that can be cut, and keys of this test's own."""
         first, second, third = own_servers
         self.prefix = f"{uuid.uuid4().hex[:8]}:"
-        self.third = third.url
         self.there = second.url
-        with Cut(first.host, first.port) as self.way:
-            self.here = f"127.0.0.1:{self.way.port}"
+        with Cut(first.host, first.port) as self.way, Cut(third.host, third.port) as self.other_way:
+            self.here, self.third = f"127.0.0.1:{self.way.port}", f"127.0.0.1:{self.other_way.port}"
             yield
 
     def make_store(self):
-        return MemcachedStore(self.here, **self.options())
+        return MemcachedStore(self.here, timeout=self.timeout, **self.options())
 
     def make_other(self):
-        return MemcachedStore(self.there, **self.options())
+        return MemcachedStore(self.there, timeout=self.timeout, **self.options())
 
     def make_refs(self, count):
         return key_refs(count, self.prefix)
@@ -78,12 +79,25 @@ class TestMemcachedCodec(OnMemcached):
     def fail(self):
         self.way.cut(silent=True)
 
+    def test_outage(self):
+        """A server that says nothing is one that cannot be reached, when the time is over."""
+        self.timeout = 0.5
+        super().test_outage()
+
 
 class TestMemcachedServers(OnMemcached):
     """Keys that are spread over two servers."""
 
     def make_store(self):
-        return MemcachedStore([self.here, self.third])
+        return MemcachedStore([self.here, self.third], timeout=self.timeout)
+
+    def fail(self):
+        self.way.cut()
+        self.other_way.cut()  # keys of one server can still be read while the other is down
+
+    def recover(self):
+        self.way.mend()
+        self.other_way.mend()
 
 
 class TestMemcachedOld(OnMemcached):

@@ -331,7 +331,8 @@ class _View:
         self._committed = {id(ref.owner) for ref in shown}
         self._row_shown = any(ref.kind == "row" for ref in shown)  # a cache may be written before the commit
         rows = [ref for ref in self.base if ref.kind == "row"] or list(self.base)
-        self._other_base = any(ref in seen.plan.moved or self._lost(ref, counter) for ref in rows)
+        moved = any(ref in seen.plan.moved for ref in [*rows, *seen.plan.refs] if ref.kind == "row" or ref in rows)
+        self._other_base = moved or any(self._lost(ref, counter) for ref in rows)
 
     @property
     def other_base(self) -> bool:

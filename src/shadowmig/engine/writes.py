@@ -360,6 +360,9 @@ class WriteExperiment(Experiment):
                 elif not alike(plan.before[ref], want):
                     stale.setdefault(ref.owner, []).append(want)
                     plan.before[ref] = want
+            for ref in plan.refs:
+                if ref.kind == "row" and ref not in job.base and _ahead(plan.before[ref], plan.versions.get(ref)):
+                    plan.moved.add(ref)  # a later write came first: to its record, this one is no news
             for sister, group in by_sister(wanted).items():
                 sister.lend(group)
             for sister, records in stale.items():
@@ -485,6 +488,11 @@ def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> set[Ref]:
         return set()
     changed = (sister.named(change.ref) for sister, reading in readings.items() for change in reading.changed)
     return {ref for ref in changed if ref not in plan.claim.refs}
+
+
+def _ahead(sister: Record, version: Any) -> bool:
+    """Whether the sister's record is at a write's version already, or past it, before the write was made there."""
+    return type(version) is int and type(sister.version) is int and sister.version >= version
 
 
 def _in_use() -> Outcome:
