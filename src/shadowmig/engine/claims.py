@@ -13,10 +13,20 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from attrs import define
+
 from shadowmig.model import Ref
 
 MOST_LANDED: Final = 20_000
 """Records of which is remembered who worked on them last."""
+
+
+@define
+class Standing:
+    """Whether what a write does to the sister can be told from a defect."""
+
+    loose: bool = False
+    """It started from another state than production's write did, and may write what production never had."""
 
 
 class Claim:
@@ -26,8 +36,11 @@ class Claim:
         self._claims = claims
         self.refs = set(refs)
         self.number = 0
+        self.standing = Standing()
         self.others: set[Ref] = set()
         """Records that other writes worked on meanwhile."""
+        self.beside: list[Standing] = []
+        """Those other writes; not the claims themselves, which would keep each other alive."""
 
     def take(self, timeout: float) -> bool:
         """Wait until nobody else works on these records, and take them; false if that lasts too long (seconds)."""
@@ -40,7 +53,9 @@ class Claim:
                     return False
             for other in claims.active:
                 other.others |= self.refs
+                other.beside.append(self.standing)
                 self.others |= other.refs
+                self.beside.append(other.standing)
             claims.active.add(self)
             claims.land(self)
             return True

@@ -131,6 +131,8 @@ class Job:
     """What production held before a write."""
     ticket: Ticket | None = None
     """A write's hold on its entity."""
+    undisturbed = True
+    """Whether no other sampled write to its records ran beside the served side."""
     let_go = False
     """Whether it was given up before the served side ran."""
     order: int | None = None

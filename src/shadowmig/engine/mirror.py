@@ -6,8 +6,9 @@ what. One for each migration, new in a forked child.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shadowmig.engine.claims import Claims
 from shadowmig.engine.overlap import Overlap
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from shadowmig.stores.sister import SisterStore
 
-POOL: int = 4
+MOST_BLAMED: Final = 1000
+POOL: Final = 4
 """Threads that talk to stores on behalf of async handlers."""
 
 
@@ -46,12 +48,23 @@ class Mirror:
         self._lock = threading.Lock()
         self._pairs: dict[int, _Pair] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._blamed: OrderedDict[Ref, None] = OrderedDict()
 
     def anew(self) -> Mirror:
         """Give the mirror of a forked child: it knows nothing yet."""
         mirror = Mirror()
         mirror.makes_up = self.makes_up
         return mirror
+
+    def blame(self, ref: Ref) -> bool:
+        """Whether a record that nobody named is reported for the first time."""
+        with self._lock:
+            if ref in self._blamed:
+                return False
+            self._blamed[ref] = None
+            if len(self._blamed) > MOST_BLAMED:
+                self._blamed.popitem(last=False)
+            return True
 
     def pool(self) -> ThreadPoolExecutor:
         """Threads for async handlers: their loop's own pool is the service's."""

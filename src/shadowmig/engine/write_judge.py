@@ -19,7 +19,7 @@ from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.judge import Judge, Operation, broken, deadline
 from shadowmig.engine.renaming import Renaming
 from shadowmig.engine.write_options import WriteOptions
-from shadowmig.engine.write_state import project
+from shadowmig.engine.write_state import project, started_elsewhere
 from shadowmig.model import (
     MISSING,
     Comparison,
@@ -265,8 +265,9 @@ class WriteJudge(Judge):
         sister = view.seen.latest[ref]
         if not sister.exists or _behind(sister, production):
             return
-        if not production.exists and view.made_up:
-            return  # it may be another call's, or another process's, under an id of its own
+        claim = view.seen.plan.claim
+        if (not production.exists and view.made_up) or any(other.loose for other in claim.beside):
+            return  # it may be another call's, or another process's, that cannot be judged
         differences = self._differences(view, ref, production, sister)
         if not differences:
             return
@@ -276,7 +277,10 @@ class WriteJudge(Judge):
         kind: Any = "unexpected" if view.job.row.checked is Side.CANDIDATE else "missing"
         control, candidate = view.oriented(production.value, sister.value)
         note = "It was written, and touches= does not name it."
-        found.differences.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
+        if claim.beside:
+            note = f"{note} {len(claim.beside)} other writes ran meanwhile; it may be theirs."
+        if self._get_mirror().blame(ref):
+            found.differences.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
 
     # All of them ---------------------------------------------------------------------------------------------------
 
@@ -330,28 +334,12 @@ class _View:
         shown = list(self._shown())
         self._committed = {id(ref.owner) for ref in shown}
         self._row_shown = any(ref.kind == "row" for ref in shown)  # a cache may be written before the commit
-        rows = [ref for ref in self.base if ref.kind == "row"] or list(self.base)
-        moved = any(ref in seen.plan.moved for ref in [*rows, *seen.plan.refs] if ref.kind == "row" or ref in rows)
-        self._other_base = moved or any(self._lost(ref, counter) for ref in rows)
-
-    @property
-    def other_base(self) -> bool:
-        """Whether the checked side did not start from the state that the served side found, or nobody can tell."""
-        return self._other_base
+        self.other_base = started_elsewhere(seen.plan, job, counter=counter)
 
     @property
     def committed_anywhere(self) -> bool:
         """Whether any store shows the change."""
         return bool(self._committed)
-
-    def _lost(self, ref: Ref, counter: bool) -> bool:
-        """Whether versions show another write since the base was read, and nobody knows which one was this call's."""
-        base, now = self.base[ref], self.seen.plan.production[ref]
-        if self.failed:
-            return not same(base, now)
-        if not counter or ref in self.seen.plan.versions or not (base.exists and now.exists):
-            return False
-        return type(base.version) is int and type(now.version) is int and now.version > base.version + 1
 
     def _shown(self) -> Iterator[Ref]:
         plan = self.seen.plan
@@ -373,6 +361,7 @@ class _View:
             state=None if change is None else self._history.at(ours, change),
             event=plan.told.get(ours),
             failed=self.failed,
+            undisturbed=self.job.undisturbed,
             alone=plan.alone,
             moved=ours in plan.moved,
             committed=id(ours.owner) in self._committed or (ours.kind == "key" and self._row_shown),

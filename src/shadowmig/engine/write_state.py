@@ -10,8 +10,10 @@ from attrs import define, evolve, field
 from shadowmig.engine.claims import Claim
 from shadowmig.model import MISSING, Call, Record, Ref
 from shadowmig.stores.history import History
+from shadowmig.stores.races import same
 
 if TYPE_CHECKING:
+    from shadowmig.engine.job import Job
     from shadowmig.stores.sister import SisterStore
 
 
@@ -56,6 +58,34 @@ class Seen:
     since: float
     still: set[Ref] = field(factory=set)
     looks: int = 1
+
+
+def started_elsewhere(plan: Plan, job: Job, *, counter: bool) -> bool:
+    """
+    Whether the checked side did not start from the state that the served side found, or nobody can tell.
+
+    Args:
+        plan: What is known now.
+        job: The call.
+        counter: Whether versions go up by one.
+    """
+    rows = [ref for ref in job.base if ref.kind == "row"] or list(job.base)
+    if any(ref in plan.moved for ref in [*rows, *plan.refs] if ref.kind == "row" or ref in rows):
+        return True
+    failed = job.served is not None and job.served.error is not None
+    for ref in rows:
+        base, now = job.base[ref], plan.production[ref]
+        if failed:
+            if not job.undisturbed and not same(base, now):
+                return True
+        elif counter and ref not in plan.versions and _far(base.version, now.version):
+            return True
+    return False
+
+
+def _far(before: Any, after: Any) -> bool:
+    """Whether one number is past the other by more than one."""
+    return type(before) is int and type(after) is int and after > before + 1
 
 
 def learn_events(refs: Iterable[Ref], production: Mapping[Ref, Record], history: History) -> dict[Ref, Record]:

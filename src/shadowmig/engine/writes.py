@@ -22,7 +22,7 @@ from shadowmig.engine.job import Job, Outcome, without_answer
 from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_judge import WriteJudge
 from shadowmig.engine.write_options import WriteOptions
-from shadowmig.engine.write_state import Plan, Seen, learn_events, project
+from shadowmig.engine.write_state import Plan, Seen, learn_events, project, started_elsewhere
 from shadowmig.errors import ConfigError, NotIsolated, StoreError, StoreUnavailable
 from shadowmig.model import MISSING, Call, Reading, Record, Ref, Side, Verdict
 from shadowmig.side import MIRRORED
@@ -174,6 +174,7 @@ class WriteExperiment(Experiment):
         if job.let_go:
             return
         if job.ticket is not None:
+            job.undisturbed = job.ticket.alone
             job.ticket.served()
         super()._hand_over(job, ended, value, error)
         if not job.taken:
@@ -363,6 +364,7 @@ class WriteExperiment(Experiment):
             for ref in plan.refs:
                 if ref.kind == "row" and ref not in job.base and _ahead(plan.before[ref], plan.versions.get(ref)):
                     plan.moved.add(ref)  # a later write came first: to its record, this one is no news
+            plan.claim.standing.loose = started_elsewhere(plan, job, counter=self._options.counter)
             for sister, group in by_sister(wanted).items():
                 sister.lend(group)
             for sister, records in stale.items():
@@ -483,11 +485,9 @@ class WriteExperiment(Experiment):
 
 
 def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> set[Ref]:
-    """Find what was written and not named, if no other write was under way: else nobody can tell whose it is."""
-    if plan.claim.others:
-        return set()
+    """Find what was written meanwhile and nobody named."""
     changed = (sister.named(change.ref) for sister, reading in readings.items() for change in reading.changed)
-    return {ref for ref in changed if ref not in plan.claim.refs}
+    return {ref for ref in changed if ref not in plan.claim.refs and ref not in plan.claim.others}
 
 
 def _ahead(sister: Record, version: Any) -> bool:

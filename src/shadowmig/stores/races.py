@@ -63,6 +63,7 @@ class Facts:
         state: Production's state at that version, known from another read; or ``None``.
         event: The state that C's event tells, with `MISSING` for a record that is gone; ``None`` if no event tells it.
         failed: Whether C's write in production raised.
+        undisturbed: Whether no other sampled write was seen while C's write in production ran.
         alone: Whether no other sampled write to the entity was seen since C began.
         moved: Whether the sister could not be put into the state that C's write in production found.
         committed: Whether another record of the same store shows that C was committed.
@@ -78,6 +79,7 @@ class Facts:
     state: Record | None = None
     event: Record | None = None
     failed: bool = False
+    undisturbed: bool = False
     alone: bool = True
     moved: bool = False
     committed: bool = False
@@ -165,6 +167,8 @@ def _failed(facts: Facts) -> Decision:
     if same(base, facts.production):
         return _compare(facts, base, "reread" if base.version is None else "version")
     # Somebody wrote: another one, or the failed write itself before it failed.
+    if facts.undisturbed and not facts.alone:
+        return Decision("compare", base, "reread", None if facts.settled else WAIT)
     if base.version is not None or facts.production.version is not None:
         return Decision("raced", reason="moved on")
     return _weak(facts, facts.production)
