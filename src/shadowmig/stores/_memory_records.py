@@ -49,7 +49,7 @@ class EventId:
         if self.field is None:
             return None
         value = fields.get(self.field)
-        if value is None and self.payload in fields:
+        if value is None and self.payload is not None and self.payload in fields:
             event = _read(self.codec, fields[self.payload])
             value = event.get(self.field) if isinstance(event, Mapping) else None
         return None if value is None else as_text(value)

@@ -38,6 +38,7 @@ from shadowmig.stores import _roles
 from shadowmig.stores._mc_meta import Flush, Get, Key, Put, Remove, Request, Stats
 from shadowmig.stores._mc_records import Records
 from shadowmig.stores._mc_servers import Servers
+from shadowmig.stores.tables import version_in
 
 _MARK_TTL: Final = 60
 
@@ -98,6 +99,7 @@ class MemcachedStore:
             )
         self._servers = Servers(servers, keep=connections, hasher=hasher, meta=meta_commands)
         self._prefix = key_prefix.encode() if isinstance(key_prefix, str) else key_prefix
+        self._version = version
         self._records = Records(codec, version, prefix=self._prefix, store=repr(self))
         self._timeout = float(timeout)
         self._hasher = hasher
@@ -124,6 +126,10 @@ class MemcachedStore:
         if pid not in self._clients:
             self._clients.setdefault(pid, self._build_client())
         return self._clients[pid]
+
+    def version_of(self, ref: Ref, value: Any) -> Any:
+        """Take the version out of a record's value, as an event may tell it; ``None`` if it has none."""
+        return version_in(value, None, self._version)
 
     def identity(self) -> str:
         """
