@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from attrs import define
 
@@ -23,16 +23,27 @@ class Ticket:
 
     __slots__ = ("_clean", "_entities", "_held", "_open", "_overlap")
 
-    def __init__(self, overlap: Overlap, entities: dict[Hashable, _Entity]) -> None:
+    def __init__(self, overlap: Overlap) -> None:
         self._overlap = overlap
-        self._clean = all(entity.open == 0 for entity in entities.values())
-        self._open = self._held = True
+        self._clean = self._open = self._held = True
         self._entities: list[tuple[Hashable, _Entity, int]] = []
-        for key, entity in entities.items():
-            entity.begun += 1
-            entity.open += 1
-            entity.held += 1
-            self._entities.append((key, entity, entity.begun))
+
+    def add(self, keys: Iterable[Hashable], *, late: bool = False) -> None:
+        """
+        Take hold of entities or records.
+
+        Args:
+            keys: Their names.
+            late: Whether the write is over already: then whoever holds one may have come in between.
+        """
+        with self._overlap.lock:
+            for key in dict.fromkeys(keys):
+                entity = self._overlap.entities.setdefault(key, _Entity())
+                self._clean = self._clean and (entity.held if late else entity.open) == 0
+                entity.begun += 1
+                entity.open += self._open
+                entity.held += 1
+                self._entities.append((key, entity, entity.begun))
 
     @property
     def alone(self) -> bool:
@@ -69,5 +80,6 @@ class Overlap:
 
     def enter(self, *keys: Hashable) -> Ticket:
         """Take note that a write to an entity, and to the records it starts from, begins."""
-        with self.lock:
-            return Ticket(self, {key: self.entities.setdefault(key, _Entity()) for key in keys})
+        ticket = Ticket(self)
+        ticket.add(keys)
+        return ticket

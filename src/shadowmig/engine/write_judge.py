@@ -19,7 +19,7 @@ from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.judge import Judge, Operation, broken, deadline
 from shadowmig.engine.renaming import Renaming
 from shadowmig.engine.write_options import WriteOptions
-from shadowmig.engine.write_state import project, started_elsewhere
+from shadowmig.engine.write_state import project, started_elsewhere, without_versions
 from shadowmig.model import (
     MISSING,
     Comparison,
@@ -232,18 +232,16 @@ class WriteJudge(Judge):
     def _entry(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
         production = view.seen.plan.production[ours]
         sister = view.seen.latest[theirs]
-        if production.exists and sister.exists:
-            decision = Decision("compare", production, "event")
-        elif not view.settled:
+        decision = Decision("compare", production, "reread" if view.weak else "event")
+        both = production.exists and sister.exists
+        if not both and not view.settled:
             found.waiting = True
             return
-        elif not production.exists and not view.failed and sister.exists and not view.committed_anywhere:
+        if not both and not production.exists and not view.failed and sister.exists and not view.committed_anywhere:
             found.unseen = True
             return
-        else:
-            decision = Decision("compare", production, "event")
         self._take(self._differences(view, ours, production, sister), decision, found)
-        if production.exists and sister.exists and not self._in_order(view, ours, production, sister):
+        if both and not self._in_order(view, ours, production, sister):
             note = "The sister has it before an event that production has before it, or the other way round."
             control, candidate = view.oriented(production.token, sister.token)
             found.differences.append(Difference("$", "order", control, candidate, note=note, ref=ours, proof="event"))
@@ -334,6 +332,7 @@ class _View:
         shown = list(self._shown())
         self._committed = {id(ref.owner) for ref in shown}
         self._row_shown = any(ref.kind == "row" for ref in shown)  # a cache may be written before the commit
+        self.weak = without_versions(seen.plan, job)
         self.other_base = started_elsewhere(seen.plan, job, counter=counter)
 
     @property

@@ -80,7 +80,13 @@ def started_elsewhere(plan: Plan, job: Job, *, counter: bool) -> bool:
                 return True
         elif counter and ref not in plan.versions and _far(base.version, now.version):
             return True
-    return False
+    return not failed and not job.undisturbed and without_versions(plan, job)
+
+
+def without_versions(plan: Plan, job: Job) -> bool:
+    """Whether no version tells which state the write found, although records were hydrated."""
+    records = [*job.base.values(), *(plan.production[ref] for ref in job.base)]
+    return bool(records) and all(record.version is None for record in records)
 
 
 def _far(before: Any, after: Any) -> bool:

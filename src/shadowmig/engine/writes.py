@@ -82,10 +82,9 @@ class WriteExperiment(Experiment):
             if self._options.hydrate is not None:
                 call = job.early = job.early or self._call_of(args, kwargs.copy(), job.number)
                 refs = list(self._options.hydrate(call))
-                if job.key is None and refs:
+                if self._options.key is None and refs:
                     job.key = hash(refs[0])
-            if job.key is not None:
-                job.ticket = self._get_mirror().overlap.enter(job.key, *refs)
+            job.ticket = self._get_mirror().overlap.enter(*(() if job.key is None else (job.key,)), *refs)
             if refs and self.is_async:
                 job.prepare = lambda: self._prepare(job, refs)
             elif refs:
@@ -192,8 +191,12 @@ class WriteExperiment(Experiment):
         if asks_key:
             job.key = self._key_of(call, last=value is not MISSING)
             if job.key is not None:
-                job.ticket = self._get_mirror().overlap.enter(job.key)
+                job.ticket = job.ticket or self._get_mirror().overlap.enter()
                 job.ticket.served()
+                job.ticket.add((job.key,), late=True)
+                job.undisturbed = job.undisturbed and job.ticket.alone
+            elif job.base:
+                job.key = hash(next(iter(job.base)))
         if asks_change:
             self._note_order(job, call)
         job.early = None

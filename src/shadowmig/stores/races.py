@@ -248,6 +248,8 @@ def _unchanged(facts: Facts) -> Decision:
     """Production is as it was before C: C left the record alone, or is not committed yet, or never will be."""
     production = facts.production
     proof: Proof = "reread" if production.version is None else "version"
+    if facts.committed and facts.base is None:
+        return _weak(facts, production)  # it may have been there in between
     if facts.committed:
         return Decision("compare", production, proof, None if facts.settled else WAIT)
     if not facts.settled:
