@@ -189,6 +189,8 @@ def main() -> list[str]:
             set_theme("ada", "dark")
             set_theme("bob", "Light")
             migration.flush()
+            for user in ("ada", "bob"):
+                print(user, settings.client().get(f"user:{user}"))
             return [
                 f"{finding.store} {finding.record} {finding.path} {finding.kind}: "
                 f"{finding.examples[0].control} | {finding.examples[0].candidate}"

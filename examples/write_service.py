@@ -5,9 +5,9 @@ Run it with ``python examples/write_service.py``. It needs no server: its stores
 comments, prints what each caller got, and then what the comparison found.
 """
 
+# docs begin stores
 from itertools import count
 
-# docs begin stores
 from shadowmig import Migration, SisterStore
 from shadowmig.stores import MemoryStore, Stream, Table
 
@@ -123,21 +123,11 @@ def main() -> None:
         edit(99, "too late")
     except KeyError:
         print("not found")
-    # docs begin show
     migration.flush()
     for finding in sorted(migration.findings(), key=lambda finding: (finding.store, finding.path)):
         example = finding.examples[0]
-        print(
-            finding.store or "answer",
-            finding.record,
-            finding.path,
-            finding.kind,
-            "|",
-            example.control,
-            "|",
-            example.candidate,
-        )
-    # docs end
+        place = f"{finding.store} {finding.record}" if finding.store else "answer"
+        print(place, finding.path, finding.kind, "|", example.control, "|", example.candidate)
     for name, summary in migration.stats().experiments.items():
         print(name, {verdict.value: calls for verdict, calls in summary.verdicts.items() if calls})
 

@@ -147,7 +147,7 @@ def callers_path(made: Service) -> float:
         touches=made.hydrate,
     )
     with psycopg.connect(made.urls[0], autocommit=True) as connection:
-        host, port = made.cache.production.client().server  # type: ignore[attr-defined]  # a pymemcache pool
+        host, port = made.cache.production.client().server  # type: ignore[attr-defined]  # the client is a pool of pymemcache
         cache = Client((host, port))
         figures = medians(
             {

@@ -119,3 +119,32 @@ def test_forked_worker_loses_nothing(tmp_path):
         "the parent got 20",
         "found get_score $ in 2 calls",
     ]
+
+
+def test_write_service_finds_both_bugs(example, found, capsys):
+    """The end of the write tutorial gives the old answers and finds the two planted bugs in all stores."""
+    module = example("write_service")
+    module.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "{'body': 'First!', 'version': 1, 'id': 1, 'event_id': 'event-1'}"
+    assert printed[3:9] == [
+        "not found",
+        "answer $.body changed | '  indented' | 'indented'",
+        "cache comment:* $.body changed | 'First! (edited)' | 'First!'",
+        "cache comment:* $.version changed | 2 | 1",
+        "db comments $.body changed | '  indented' | 'indented'",
+        "events comment_events $.after.body changed | '  indented' | 'indented'",
+    ]
+
+
+def test_write_real_stores_finds_both_bugs(postgres, memcached, redis, capsys):
+    """The write tutorial on real servers finds the same two bugs."""
+    from conftest import load_example
+
+    assert load_example("write_real_stores").main() == [
+        "answer $.body changed",
+        "cache comment:* $.body changed",
+        "cache comment:* $.version changed",
+        "db comments $.body changed",
+        "events comment_events $.after.body changed",
+    ]

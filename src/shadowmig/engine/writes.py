@@ -126,6 +126,7 @@ class WriteExperiment(Experiment):
             except BaseException as error:
                 if bridge.cancelled_from_outside(error):
                     self.ended(job)
+                    self._skip("interrupted")
                     raise
                 self._not_hydrated(job, error)
         except BaseException as error:

@@ -71,7 +71,7 @@ class Pair(Refs):
 
     @property
     def sister(self) -> Store:
-        """The sister, whether or not it is proved to be isolated: what writes to it goes through this object."""
+        """The sister, proved to be isolated or not. What writes to it goes through this object."""
         return self._sister
 
     def client(self) -> Any:
