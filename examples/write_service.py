@@ -118,6 +118,7 @@ def main() -> None:
     first = create("First!")
     print(first)
     print(edit(first["id"], "First! (edited)"))
+    migration.flush()  # so that this call is judged first, and becomes the example
     print(edit(first["id"], "  indented"))
     try:
         edit(99, "too late")
