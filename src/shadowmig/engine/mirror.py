@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowmig.engine.claims import Claims
+from shadowmig.engine.errands import Errands
 from shadowmig.engine.overlap import Overlap
 from shadowmig.errors import StoreError
 from shadowmig.model import Reading, Record, Ref
@@ -18,13 +19,9 @@ from shadowmig.stores.history import History
 from shadowmig.stores.together import Together
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from shadowmig.stores.sister import SisterStore
 
 MOST_BLAMED: Final = 1000
-POOL: Final = 4
-"""Threads that talk to stores on behalf of async handlers."""
 
 
 class _Pair:
@@ -43,11 +40,11 @@ class Mirror:
         self.history = History()
         self.overlap = Overlap()
         self.claims = Claims()
+        self.errands = Errands()
         self.makes_up = False
         """Whether some checked side makes up ids of its own, so that production lacks what another call wrote."""
         self._lock = threading.Lock()
         self._pairs: dict[int, _Pair] = {}
-        self._pool: ThreadPoolExecutor | None = None
         self._blamed: OrderedDict[Ref, None] = OrderedDict()
 
     def anew(self) -> Mirror:
@@ -66,21 +63,9 @@ class Mirror:
                 self._blamed.popitem(last=False)
             return True
 
-    def pool(self) -> ThreadPoolExecutor:
-        """Threads for async handlers: their loop's own pool is the service's."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(POOL, thread_name_prefix="shadowmig-stores")
-            return self._pool
-
     def close(self) -> None:
         """End the threads as soon as they are idle."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.errands.close()
 
     def _pair(self, sister: SisterStore) -> _Pair:
         pair = self._pairs.get(id(sister))

@@ -206,7 +206,7 @@ class WriteExperiment(Experiment):
         assert self._options.change is not None
         try:
             change = self._options.change(call)
-        except Exception as error:
+        except BaseException as error:
             if sent_from_outside(error):
                 raise
             return  # it is asked again, and counted, off the caller's path
@@ -257,7 +257,7 @@ class WriteExperiment(Experiment):
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(self._get_mirror().pool(), function, *args)
+        return await asyncio.wrap_future(self._get_mirror().errands.run(function, *args))
 
     def _enter(self, side: Side) -> None:
         super()._enter(side)
