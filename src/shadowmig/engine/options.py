@@ -20,15 +20,13 @@ ERROR_RULES: Final = ("type", "message", "any")
 """When two exceptions are alike, by name."""
 
 
-class ReadArguments(TypedDict, total=False):
-    """What ``Migration.read`` takes by name; it documents each."""
+class CommonArguments(TypedDict, total=False):
+    """What ``Migration.read`` and ``Migration.write`` both take by name."""
 
     candidate: Callable[..., Any]
     control: Callable[..., Any]
     name: str
     compare: Comparator
-    version: Callable[[Any], Any]
-    confirm: bool
     sample: Sampler
     key: Callable[[Call], Hashable]
     extract: Callable[[Any], Any]
@@ -39,6 +37,13 @@ class ReadArguments(TypedDict, total=False):
     breaker: Breaker
     share: Iterable[str]
     snapshot_limit: int
+
+
+class ReadArguments(CommonArguments, total=False):
+    """What ``Migration.read`` takes by name; it documents each."""
+
+    version: Callable[[Any], Any]
+    confirm: bool
 
 
 @frozen

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal
 
 from attrs import asdict, frozen
 
-from shadowmig.engine.breaker import Breaker
-from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds
+from shadowmig.engine.options import CommonArguments, ReadArguments, ReadOptions, function, read_options, seconds
 from shadowmig.engine.renaming import Generated, generated
 from shadowmig.errors import ConfigError
-from shadowmig.model import Call, Ref, Stage
-from shadowmig.protocols import Comparator, Sampler
+from shadowmig.model import Call, Ref
+from shadowmig.protocols import Sampler
 
 EFFECTS: Final = ("state", "delta")
 """What is compared of a record: what it holds, or what the write changed in it."""
 
-_OF_READS: Final = ("version", "confirm")
 
-
-class WriteArguments(TypedDict, total=False):
+class WriteArguments(CommonArguments, total=False):
     """What ``Migration.write`` takes by name; it documents each."""
 
-    candidate: Callable[..., Any]
-    control: Callable[..., Any]
-    name: str
     touches: Callable[[Call], Iterable[Ref]]
     hydrate: Callable[[Call], Iterable[Ref]]
     carry: Callable[[Call], Mapping[str, Any]]
@@ -36,17 +30,6 @@ class WriteArguments(TypedDict, total=False):
     effect: Literal["state", "delta"]
     settle: float | timedelta
     hydrate_timeout: float | timedelta
-    compare: Comparator
-    sample: Sampler
-    key: Callable[[Call], Hashable]
-    extract: Callable[[Any], Any]
-    errors: Literal["type", "message", "any"] | Comparator
-    deadline: float | timedelta
-    judging: float | timedelta
-    stage: Stage | str
-    breaker: Breaker
-    share: Iterable[str]
-    snapshot_limit: int
 
 
 @frozen
@@ -95,11 +78,7 @@ def write_options(given: WriteArguments, *, sample: Sampler) -> WriteOptions:
         raise ConfigError(
             f"effect is {effect!r}.", remedy=f"Use {' or '.join(map(repr, EFFECTS))}.", field="effect", value=effect
         )
-    shared = {
-        name: value
-        for name, value in given.items()
-        if name in ReadArguments.__optional_keys__ and name not in _OF_READS
-    }
+    shared = {name: value for name, value in given.items() if name in CommonArguments.__optional_keys__}
     common = read_options(ReadArguments(confirm=False, **shared), sample=sample)  # type: ignore[typeddict-item]  # checked by name above
     of_a_call = "Use a function of the call."
     return WriteOptions(
