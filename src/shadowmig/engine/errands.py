@@ -22,11 +22,15 @@ class Errands:
         self._queue: queue.SimpleQueue[Errand | None] | None = None
         self._idle = 0
         self._threads = 0
+        self._closed = False
 
     def run(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have a function called; the future gets what it returns or raises."""
+        """Have a function called; the future gets what it returns or raises, or is cancelled after `close`."""
         future: Future[Any] = Future()
         with self._lock:
+            if self._closed:
+                future.cancel()
+                return future
             # Made at first use: until then gevent may patch the module, even in a forked child.
             errands = self._queue = self._queue or queue.SimpleQueue()
             more = self._idle <= errands.qsize() and self._threads < THREADS
@@ -44,8 +48,9 @@ class Errands:
         return future
 
     def close(self) -> None:
-        """End the threads as soon as they are idle."""
+        """End the threads as soon as they have done what there is."""
         with self._lock:
+            self._closed = True
             errands, threads = self._queue, self._threads
         for _ in range(threads):
             assert errands is not None

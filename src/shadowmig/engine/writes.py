@@ -10,10 +10,11 @@ read, not before: the next write would change what is to be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from shadowmig.engine import bridge
 from shadowmig.engine.claims import Claim
 from shadowmig.engine.entrance import Entrance
 from shadowmig.engine.guard import sent_from_outside
@@ -78,8 +79,20 @@ class WriteExperiment(Entrance):
             job.side_runs = False
             return self._after(job, plan, outcome)
 
-    async def run_checked_async(self, job: Job) -> Outcome:
+    async def run_checked_async(self, job: Job) -> Any:
         """Do the same on the running loop; the stores are asked in threads of our own."""
+        return await self._contained(job, self._check_async(job))
+
+    async def _contained(self, job: Job, step: Coroutine[Any, Any, Any]) -> Any:
+        """Let nothing of ours out of a task, for some exceptions would end the service's loop."""
+        try:
+            return await step
+        except BaseException as error:
+            if bridge.cancelled_from_outside(error):
+                raise
+            return job.failed(error)
+
+    async def _check_async(self, job: Job) -> Outcome:
         plan = await self._in_thread(self._before, job)
         if isinstance(plan, Outcome):
             return plan
@@ -133,7 +146,7 @@ class WriteExperiment(Entrance):
             change = None if failed or self._options.change is None else self._options.change(call)
             operation = "production"
             mirror = self._get_mirror()
-            wanted = [*refs, *(ref for ref in job.base if ref not in set(refs))]
+            wanted = list(dict.fromkeys([*refs, *job.base]))
             production = mirror.read_production(wanted)
             alone = job.ticket is None or job.ticket.alone
             for record in job.base.values():
@@ -263,7 +276,7 @@ class WriteExperiment(Entrance):
             pairs = self._pairs(job, plan, outcome)
             twins = [twin for _, twin in pairs]
             plan.claim.add(twins)
-            readings = mirror.read_twins([*twins, *(ref for ref in plan.before if ref not in set(twins))], plan.marks)
+            readings = mirror.read_twins(dict.fromkeys([*twins, *plan.before]), plan.marks)
             held = {record.ref: record for reading in readings.values() for record in reading.records}
             outcome.seen = Seen(plan, pairs, held, dict(held), _stray(plan, readings), perf_counter())
             for sister in readings:
@@ -309,8 +322,8 @@ class WriteExperiment(Entrance):
     async def run_again_async(self, job: Job) -> Any:
         """Do the same on the running loop."""
         if job.inline:
-            await self._in_thread(_sleep_until, job.not_before)
-        return await self._in_thread(self._look_again, job)
+            await self._contained(job, self._in_thread(_sleep_until, job.not_before))
+        return await self._contained(job, self._in_thread(self._look_again, job))
 
     def _look_again(self, job: Job) -> Any:
         assert job.checked is not None

@@ -121,6 +121,40 @@ OFF_THE_CALLERS_PATH: Final = (
 
 POINTS: Final = (*HOOKS, *ON_THE_CALLERS_PATH, *OFF_THE_CALLERS_PATH)
 
+WRITE_HOOKS: Final = (
+    Point("hydrate", ("hydrate",), nonsense=True),
+    Point("touches", ("touches",), hangs=_QUEUED, nonsense=True),
+    Point("carry", ("carry",), hangs=_QUEUED, nonsense=True),
+    Point("told", ("version",)),
+    Point("entity", ("key",), judged=True),
+    Point("candidate", (), hangs=_QUEUED),
+)
+"""Functions of a write: ``told`` is given as ``version=``, ``entity`` as ``key=``."""
+
+OF_WRITES: Final = (
+    _engine("aread_production", "hydrate", "stores.sister:SisterStore.aread_production", judged=True),
+    _engine("read_production", "production hydrate", "stores.sister:SisterStore.read_production"),
+    _engine("production", "production", "engine.mirror:Mirror.read_production", hangs=_QUEUED),
+    _engine("twins", "sister", "engine.mirror:Mirror.read_twins", hangs=_QUEUED),
+    _engine("prove", "sister", "engine.mirror:Mirror.prove", hangs=_QUEUED, returns=False),
+    _engine("put", "sister", "stores.sister:SisterStore.hydrate", hangs=_QUEUED, returns=False),
+    _engine("expire", "sister", "stores.sister:SisterStore.expire", hangs=_QUEUED, returns=False),
+    _engine("claim", "sister run", "engine.claims:Claim.take", hangs=("threads",)),
+    _engine("enter", "hydrate", "engine.overlap:Overlap.enter"),
+    _engine("served", "", "engine.overlap:Ticket.served", judged=True, returns=False),
+    _engine("release", "", "engine.overlap:Ticket.release", judged=True, returns=False),
+    _engine("note_answer", "key", "engine.writes:WriteExperiment._note_answer", returns=False),
+    _engine("before", "run", "engine.writes:WriteExperiment._before", hangs=_QUEUED),
+    _engine("ready", "run", "engine.writes:WriteExperiment._ready", hangs=_QUEUED),
+    _engine("after", "run", "engine.writes:WriteExperiment._after", hangs=_QUEUED),
+    _engine("look", "run", "engine.writes:WriteExperiment._look_again", hangs=_QUEUED, judged=True),
+    _engine("decide", "run", "engine.write_judge:decide", hangs=_QUEUED),
+    _engine("differences", "compare", "stores.sister:SisterStore.differences", hangs=_QUEUED),
+    _engine("learn", "production", "stores.history:History.learn", hangs=_QUEUED, returns=False),
+)
+
+WRITE_POINTS: Final = (*WRITE_HOOKS, *ON_THE_CALLERS_PATH, *OF_WRITES)
+
 
 @contextmanager
 def troubled(point: Point, runner: str, trouble: Trouble) -> Iterator[None]:

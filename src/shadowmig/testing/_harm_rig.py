@@ -22,7 +22,7 @@ from shadowmig.testing._harm_scene import ASYNC_KINDS, SYNC_KINDS, Scene, bound,
 _runs = itertools.count(1)
 
 NAME: Final = "shadowmig"
-_OURS: Final = ("shadowmig-worker", "shadowmig-desk", "shadowmig-conductor")
+_OURS: Final = ("shadowmig-worker", "shadowmig-desk", "shadowmig-conductor", "shadowmig-stores")
 
 
 @define
@@ -119,7 +119,7 @@ class Rig:
         self.runner = runner
         given = dict(hooks or {})
         sinks = given.pop("sinks", None)
-        self._hooks: dict[str, Any] = _harmless() | given
+        self._hooks: dict[str, Any] = _harmless() | self._more_hooks() | given
         if point is not None and point.name in self._hooks:
             self._hooks[point.name] = trouble.wrap(self._hooks[point.name])
         elif point is not None and point.name in ("log", "guard"):
@@ -141,10 +141,20 @@ class Rig:
         candidate_trouble = trouble if point is not None and point.name == "candidate" else None
         kinds = ASYNC_KINDS if runner == "tasks" else SYNC_KINDS + ASYNC_KINDS
         self.subjects = [
-            self._subject(kind, stage, Scene(candidate_trouble, values))
+            self._subject(kind, stage, self._scene(f"{kind} {stage.value}", candidate_trouble, values))
             for kind in kinds
             for stage in (Stage.SHADOW, Stage.LIVE)
         ]
+
+    def _more_hooks(self) -> dict[str, Any]:
+        return {}
+
+    def _scene(self, name: str, trouble: Trouble | None, values: dict[str, Callable[[], Any]] | None) -> Scene:
+        return Scene(trouble, values)
+
+    def _decorate(self, handler: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        decorated: Callable[..., Any] = self.migration.read(handler, **options)
+        return decorated
 
     def _subject(self, kind: str, stage: Stage, scene: Scene) -> Subject:
         served, checked = sides(kind, scene)
@@ -153,9 +163,9 @@ class Rig:
         for suffix, sample in (("", self._hooks["sample"]), (" unsampled", lambda call: False)):
             more = {"name": f"{kind} {stage.value}{suffix}", "stage": stage, "sample": sample, **options}
             if stage is Stage.LIVE:
-                decorated.append(self.migration.read(checked, candidate=served, **more))
+                decorated.append(self._decorate(checked, candidate=served, **more))
             else:
-                decorated.append(self.migration.read(served, candidate=checked, **more))
+                decorated.append(self._decorate(served, candidate=checked, **more))
         return Subject(kind, stage, scene, *(bound(kind, function) for function in (*decorated, served)))
 
     def _options(self, stage: Stage) -> dict[str, Any]:
@@ -193,7 +203,7 @@ class Rig:
         if not self.migration.close(5.0):
             return ["close() did not end in time"]
         until = time.monotonic() + 10
-        while left := [thread.name for thread in threading.enumerate() if thread.name in _OURS]:
+        while left := [thread.name for thread in threading.enumerate() if thread.name.startswith(_OURS)]:
             if time.monotonic() > until:
                 return [f"threads were left behind: {left}"]
             time.sleep(0.01)

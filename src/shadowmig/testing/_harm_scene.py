@@ -40,11 +40,19 @@ class Scene:
     Args:
         trouble: Strikes in the checked side when armed; ``None`` for a side that works.
         values: Answers for outcomes beside the usual ones.
+        write: Writes to a store by how much a number is to change; both sides do it, the checked one wrongly for the
+            outcome ``differs``.
     """
 
-    def __init__(self, trouble: Trouble | None = None, values: dict[str, Callable[[], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        trouble: Trouble | None = None,
+        values: dict[str, Callable[[], Any]] | None = None,
+        write: Callable[[int], object] = lambda by: None,
+    ) -> None:
         self._trouble = trouble
         self._values = values or {}
+        self._write = write
         self.forget()
 
     def forget(self) -> None:
@@ -59,6 +67,7 @@ class Scene:
         first = checked_side() is None  # else it is run again, off the path of any caller
         if first:
             self.saw = (payload, options)
+        self._write(1)
         if outcome == "raises" or outcome in INTERRUPTS:
             self._fail(INTERRUPTS.get(outcome, LookupError), first)
         value = self._values[outcome]() if outcome in self._values else {"n": [1, 2], "who": "a", "payload": payload}
@@ -80,6 +89,7 @@ class Scene:
         self._spoil(payload, options)
         if self._trouble is not None and self._trouble.armed:
             return self._trouble.strike()
+        self._write(2 if outcome == "differs" else 1)
         return self._answer(outcome)
 
     async def check_async(self, outcome: str, payload: Any, options: Any) -> Any:
@@ -88,6 +98,7 @@ class Scene:
         await asyncio.sleep(0)
         if self._trouble is not None and self._trouble.armed:
             return await self._trouble.strike_async()
+        self._write(2 if outcome == "differs" else 1)
         return self._answer(outcome)
 
     def _spoil(self, payload: Any, options: Any) -> None:

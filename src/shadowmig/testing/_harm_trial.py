@@ -21,6 +21,7 @@ from shadowmig.testing._harm_faults import FAULTS, HANG, NONSENSE, Fault, Troubl
 from shadowmig.testing._harm_points import Point, troubled
 from shadowmig.testing._harm_rig import Rig, Subject, logging_to
 from shadowmig.testing._harm_scene import INTERRUPTS
+from shadowmig.testing._harm_writes import BRISK, WriteRig, brisk
 
 ENOUGH: Final = 15.0
 """Seconds in which whatever happens off the caller's path has happened, on the busiest machine."""
@@ -46,11 +47,16 @@ class Trial:
         runner: Name of the runner.
         point: The operation.
         faults: What to inject.
+        writes: Whether the handlers are writes; they are reads otherwise.
     """
 
-    def __init__(self, runner: str, point: Point, faults: Sequence[Fault] = FAULTS) -> None:
+    def __init__(
+        self, runner: str, point: Point, faults: Sequence[Fault] = FAULTS, *, writes: bool = False
+    ) -> None:
         self._runner = runner
         self._point = point
+        self._rig: Callable[..., Rig] = WriteRig if writes else Rig
+        self._given_up = BRISK + 0.5 if writes else 0.3
         self._faults = [
             fault
             for fault in faults
@@ -71,7 +77,8 @@ class Trial:
             stack.enter_context(troubled(self._point, self._runner, self._trouble))
             stack.enter_context(logging_to(self._trouble if self._point.name == "log" else None))
             stack.callback(self._trouble.lift)
-            rig = Rig(self._runner, self._point, self._trouble)
+            stack.enter_context(brisk())
+            rig = self._rig(self._runner, self._point, self._trouble)
             stack.enter_context(_deaths(self._complaints))
             for number, fault in enumerate(self._faults or [None]):
                 self._round(rig, fault, number)
@@ -143,7 +150,7 @@ class Trial:
         if fault is not None and not until(lambda: self._trouble.hits):
             complain("the operation was never reached")
         if fault is not None and fault.hangs:
-            time.sleep(0.3)  # past the deadline, so that what hangs is given up
+            time.sleep(self._given_up)  # past the deadline, so that what hangs is given up
         if self._runner != "inline" and fault is not None and not fault.hangs:
             until(lambda: not rig.migration.stats().pending if self._point.name not in _STATS else True, 0.5)
         self._trouble.lift()

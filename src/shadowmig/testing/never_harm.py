@@ -36,8 +36,9 @@ from attrs import field, frozen
 from shadowmig.errors import ConfigError
 from shadowmig.testing._harm_faults import FAULTS, Fault, Hostile, Mischief, ServerTimeout
 from shadowmig.testing._harm_hooks import HOSTILE, OPTIONS, dawdling, hostile
-from shadowmig.testing._harm_points import NOWHERE, POINTS, RUNNERS
+from shadowmig.testing._harm_points import NOWHERE, POINTS, RUNNERS, WRITE_POINTS
 from shadowmig.testing._harm_trial import Trial
+from shadowmig.testing._harm_writes import unproved
 
 __all__ = [
     "CONTAINED",
@@ -152,6 +153,14 @@ def cases(**hooks: Any) -> list[Case]:
         for runner in RUNNERS
         if runner in point.runners
     ]
+    found += [Case(f"{runner}-write no fault", Trial(runner, NOWHERE, faults=(), writes=True).run) for runner in RUNNERS]
+    found += [
+        Case(f"{runner}-write {point.name}", Trial(runner, point, writes=True).run)
+        for point in WRITE_POINTS
+        for runner in RUNNERS
+        if runner in point.runners
+    ]
+    found += [Case(f"unproved-{name}", partial(unproved, name == "threads")) for name in ("inline", "threads")]
     found += [Case(f"{runner}-hostile values", partial(hostile, runner, {})) for runner in RUNNERS]
     slow = ("sample", "key", "extract", "reduce")
     found += [Case(f"dawdling-{name}", partial(dawdling, name)) for name in slow]

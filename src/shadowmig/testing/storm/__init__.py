@@ -1,0 +1,64 @@
+"""
+The storm: many writers on few hot records through three stores, with a candidate that is right or has a planted defect.
+
+``python -m shadowmig.testing.storm`` runs it and prints how many defects were found, how many false alarms there were,
+how much was raced, and after how many calls each defect showed.
+
+It proves the write experiment, and it can prove yours: `register` a `Defect` that you fear, in a module of your own,
+and run it with ``--load your.module --defect its-name``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shadowmig.testing.storm.candidate import Candidate as Candidate
+    from shadowmig.testing.storm.candidate import Change as Change
+    from shadowmig.testing.storm.defects import Defect as Defect
+    from shadowmig.testing.storm.defects import Place as Place
+    from shadowmig.testing.storm.defects import catalogue as catalogue
+    from shadowmig.testing.storm.defects import register as register
+    from shadowmig.testing.storm.run import Outcome as Outcome
+    from shadowmig.testing.storm.run import storm as storm
+    from shadowmig.testing.storm.sites import MemorySite as MemorySite
+    from shadowmig.testing.storm.sites import RealSite as RealSite
+
+_HOMES = {
+    "Candidate": "candidate",
+    "Change": "candidate",
+    "Defect": "defects",
+    "MemorySite": "sites",
+    "Outcome": "run",
+    "Place": "defects",
+    "RealSite": "sites",
+    "catalogue": "defects",
+    "register": "defects",
+    "storm": "run",
+}
+
+__all__ = [
+    "Candidate",
+    "Change",
+    "Defect",
+    "MemorySite",
+    "Outcome",
+    "Place",
+    "RealSite",
+    "catalogue",
+    "register",
+    "storm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in _HOMES if name not in globals())]
