@@ -7,7 +7,7 @@ from shadowmig.errors import ConfigError
 from shadowmig.testing import never_harm
 from shadowmig.testing._harm_caller import Witness, noticed
 from shadowmig.testing._harm_faults import Trouble
-from shadowmig.testing._harm_points import POINTS, Point, troubled
+from shadowmig.testing._harm_points import POINTS, WRITE_POINTS, Point, troubled
 from shadowmig.testing._harm_scene import Scene
 from shadowmig.testing._harm_trial import Trial
 
@@ -22,9 +22,11 @@ def test_never_harms(case):
 
 def test_every_operation_is_provoked():
     """Each operation that the guard knows is provoked by some case, and no case expects another."""
-    provoked = {operation for point in POINTS for operation in point.counted}
-    assert provoked == set(OPERATIONS) - {"overhead"}  # that one is provoked by the dawdling cases
+    provoked = {operation for point in (*POINTS, *WRITE_POINTS) for operation in point.counted}
+    # These two are provoked by cases of their own.
+    assert provoked == set(OPERATIONS) - {"overhead", "not_isolated"}
     assert any(case.id.startswith("dawdling-") for case in CASES)
+    assert any(case.id.startswith("unproved-") for case in CASES)
 
 
 def test_ids_are_unique():

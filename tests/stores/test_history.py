@@ -124,9 +124,8 @@ def test_many_threads() -> None:
         for number in range(start, start + 1500):
             history.learn(Record(ref(number), number, 1))
             history.tell(Record(ref(number), number, 1))
-            for found in (history.at(ref(number), 1), history.told(ref(number), 1)):
-                if found is not None and found.value != number:
-                    wrong.append(found)
+            found = (history.at(ref(number), 1), history.told(ref(number), 1))
+            wrong.extend(record for record in found if record is not None and record.value != number)
 
     threads = [threading.Thread(target=work, args=(start,)) for start in (0, 500, 1000, 1500)]
     for thread in threads:

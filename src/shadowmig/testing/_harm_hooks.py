@@ -147,9 +147,11 @@ def dawdling(name: str) -> None:
         "key": {"key": lambda call: dawdle("k")},
         "extract": {"extract": dawdle},
         "reduce": {},
+        "hydrate": {"hydrate": lambda call: dawdle([]), "touches": lambda call: []},
     }[name]
     with logging_to(None), Migration(f"dawdling-{name}", sinks=[lambda batch: None], budget=1.0) as migration:
-        handler = migration.read(
+        compared: Callable[..., Any] = migration.write if name == "hydrate" else migration.read
+        handler = compared(
             _same,
             candidate=_same,
             name="slow",

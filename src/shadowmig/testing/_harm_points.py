@@ -143,7 +143,7 @@ OF_WRITES: Final = (
     _engine("enter", "hydrate", "engine.overlap:Overlap.enter"),
     _engine("served", "", "engine.overlap:Ticket.served", judged=True, returns=False),
     _engine("release", "", "engine.overlap:Ticket.release", judged=True, returns=False),
-    _engine("note_answer", "key", "engine.writes:WriteExperiment._note_answer", returns=False),
+    _engine("note_answer", "key", "engine.entrance:Entrance._note_answer", returns=False),
     _engine("before", "run", "engine.writes:WriteExperiment._before", hangs=_QUEUED),
     _engine("ready", "run", "engine.writes:WriteExperiment._ready", hangs=_QUEUED),
     _engine("after", "run", "engine.writes:WriteExperiment._after", hangs=_QUEUED),

@@ -50,9 +50,7 @@ class Trial:
         writes: Whether the handlers are writes; they are reads otherwise.
     """
 
-    def __init__(
-        self, runner: str, point: Point, faults: Sequence[Fault] = FAULTS, *, writes: bool = False
-    ) -> None:
+    def __init__(self, runner: str, point: Point, faults: Sequence[Fault] = FAULTS, *, writes: bool = False) -> None:
         self._runner = runner
         self._point = point
         self._rig: Callable[..., Rig] = WriteRig if writes else Rig

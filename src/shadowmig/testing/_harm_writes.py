@@ -35,9 +35,7 @@ class WriteRig(Rig):
     """A rig whose handlers add to a number under a key, each endpoint to one of its own."""
 
     def _more_hooks(self) -> dict[str, Any]:
-        self._store = SisterStore(
-            name="numbers", production=MemoryStore(), sister=MemoryStore(), compare=exact
-        )
+        self._store = SisterStore(name="numbers", production=MemoryStore(), sister=MemoryStore(), compare=exact)
         return {
             "hydrate": self._refs,
             "touches": self._refs,

@@ -153,7 +153,9 @@ def cases(**hooks: Any) -> list[Case]:
         for runner in RUNNERS
         if runner in point.runners
     ]
-    found += [Case(f"{runner}-write no fault", Trial(runner, NOWHERE, faults=(), writes=True).run) for runner in RUNNERS]
+    found += [
+        Case(f"{runner}-write no fault", Trial(runner, NOWHERE, faults=(), writes=True).run) for runner in RUNNERS
+    ]
     found += [
         Case(f"{runner}-write {point.name}", Trial(runner, point, writes=True).run)
         for point in WRITE_POINTS
@@ -162,7 +164,7 @@ def cases(**hooks: Any) -> list[Case]:
     ]
     found += [Case(f"unproved-{name}", partial(unproved, name == "threads")) for name in ("inline", "threads")]
     found += [Case(f"{runner}-hostile values", partial(hostile, runner, {})) for runner in RUNNERS]
-    slow = ("sample", "key", "extract", "reduce")
+    slow = ("sample", "key", "extract", "reduce", "hydrate")
     found += [Case(f"dawdling-{name}", partial(dawdling, name)) for name in slow]
     return found
 

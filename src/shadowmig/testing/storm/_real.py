@@ -47,6 +47,9 @@ CREATE TABLE comments (
 """
 """Columns that have defaults in the service have none here: a candidate that forgets one must not be saved by them."""
 
+_TIMEOUT: Final = 10.0
+"""Seconds; a storm is no place to find out whether the machine is slow."""
+
 
 class Connections:
     """
@@ -200,10 +203,10 @@ def real_stores(
         def make(name: str, role: Role) -> Store:
             url, client = urls[name, role], clients[name, role]
             if name == "db":
-                return PostgresStore(url, tables=tables, client=client)
+                return PostgresStore(url, tables=tables, client=client, timeout=_TIMEOUT)
             if name == "cache":
-                return MemcachedStore(url, codec=codec, version=version, client=client)
-            return RedisStore(url, streams=streams, client=client)
+                return MemcachedStore(url, codec=codec, version=version, client=client, timeout=_TIMEOUT)
+            return RedisStore(url, streams=streams, client=client, timeout=_TIMEOUT)
 
         yield make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Hashable
 from typing import Final
@@ -31,7 +32,7 @@ class Watch:
 
     Attributes:
         calls: Comparisons so far.
-        place: Where the defect showed first: store, folded path, kind.
+        place: The first of the defect's places at which it showed: store, folded path, kind.
         found_after: Number of comparisons until then, that one included.
         false_alarms: Calls with a difference where no defect was planted.
         weak: How many of these were proved by ``reread`` only.
@@ -43,6 +44,7 @@ class Watch:
         self._defect = defect
         self._traffic = traffic
         self._lock = threading.Lock()
+        self._home = sys.maxsize
         self.calls = 0
         self.place: tuple[str, str, str] | None = None
         self.found_after: int | None = None
@@ -71,9 +73,11 @@ class Watch:
         places = self._defect.places if self._defect else ()
         # In the order of the places: those where the defect itself is come before those that it reaches from there.
         shown = [each for place in places for each in comparison.differences if place.has(each)]
-        if shown and self.place is None:
-            self.place = _place(shown[0])
-            self.found_after = self.calls
+        if shown:
+            self.found_after = self.found_after or self.calls
+            home = next(index for index, place in enumerate(places) if place.has(shown[0]))
+            if home < self._home:
+                self._home, self.place = home, _place(shown[0])
         strange = [each for each in comparison.differences if not any(each is one for one in shown)]
         if strange:
             self.false_alarms += 1

@@ -47,7 +47,7 @@ class Outcome:
         verdicts: Calls by verdict's name.
         reasons: Calls by what made them ``skipped``, ``broken`` or ``raced``.
         found: Whether a mismatch was reported where the defect must show, and is in the findings at that place.
-        place: Where it was found first: store, path and kind.
+        place: The first of its places at which it was found: store, path and kind.
         calls: Calls compared until then, that one included.
         false_alarms: Calls with a mismatch where no defect was planted.
         weak: How many of these were marked as weakly proved.
