@@ -87,7 +87,7 @@ def unproved(served_by_threads: bool) -> None:
         return int(store.client().incr("n"))
 
     with logging_to(None), Migration("unproved", sinks=[lambda batch: None], budget=1.0) as migration:
-        key: Callable[[Call], list[Ref]] = lambda call: [store.key("n")]  # noqa: E731 - used twice
+        key: Callable[[Call], list[Ref]] = lambda call: [store.key("n")]  # noqa: E731 - it is used twice
         write = migration.write(handler, candidate=handler, name="n", hydrate=key, touches=key, hydrate_timeout=5.0)
         if served_by_threads:
             answers = sorted(_in_threads(write))
