@@ -151,7 +151,7 @@ def test_many_records() -> None:
         return len(numbers)
 
     with bench() as made:
-        refs: Callable[[Any], Any] = lambda call: [world.row(number) for number in call["numbers"]]  # noqa: E731 - used twice
+        refs: Callable[[Any], Any] = lambda call: [world.row(number) for number in call["numbers"]]  # noqa: E731 - it is used twice
         handler = made.made.write(
             rename, candidate=rename, name="rename", hydrate=refs, touches=refs, breaker=PATIENT, settle=QUICK
         )
@@ -563,7 +563,7 @@ def test_verifying_reads_once() -> None:
     """Off the caller's path each store is read once on production's side, and once before and after in the sister."""
     world = World()
     numbers = [world.new() for _ in range(30)]
-    refs: Callable[[Any], Any] = lambda call: [  # noqa: E731 - used twice
+    refs: Callable[[Any], Any] = lambda call: [  # noqa: E731 - it is used twice
         ref for number in numbers for ref in (world.row(number), world.key(number))
     ]
 
@@ -691,7 +691,7 @@ def test_a_record_that_production_lacks_is_taken_from_the_sister() -> None:
         return body
 
     with bench() as made:
-        row: Callable[[Any], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - used twice
+        row: Callable[[Any], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - it is used twice
         handler = made.made.write(put, candidate=put, name="put", hydrate=row, touches=row, hydrate_timeout=5)
         assert made.judge(handler, 5, "x").verdict is Verdict.MATCH
 
@@ -738,7 +738,7 @@ def test_two_kinds_of_store() -> None:
         client.update("t2", 1, n=client.get_row("t2", 1)["n"] + by * 2)
 
     with bench() as made:
-        row: Callable[[Any], Any] = lambda call: [sister.row("t1", 1)]  # noqa: E731 - used twice
+        row: Callable[[Any], Any] = lambda call: [sister.row("t1", 1)]  # noqa: E731 - it is used twice
         handler = made.made.write(
             old, candidate=new, name="e", hydrate=row, touches=row, settle=QUICK, hydrate_timeout=5
         )
@@ -803,7 +803,7 @@ def test_the_sister_is_cleared_of_what_is_not_used() -> None:
         sister.client().update("t", number, n=1)
 
     with bench() as made:
-        row: Callable[[Any], Any] = lambda call: [sister.row("t", call["number"])]  # noqa: E731 - used twice
+        row: Callable[[Any], Any] = lambda call: [sister.row("t", call["number"])]  # noqa: E731 - it is used twice
         handler = made.made.write(
             bump, candidate=bump, name="e", hydrate=row, touches=row, settle=QUICK, hydrate_timeout=5
         )

@@ -187,7 +187,7 @@ async def test_hydrating_is_awaited() -> None:
             turns += 1
 
     with migration() as made:
-        row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - used twice
+        row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - it is used twice
         seen: list[int] = []
 
         async def handler(number: int) -> int:
@@ -434,7 +434,7 @@ async def test_the_loop_is_never_held_up() -> None:
         return number
 
     with migration() as made:
-        row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - used twice
+        row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - it is used twice
         decorated = made.write(handler, candidate=handler, name="e", touches=row, settle=QUICK)
         ticking = asyncio.create_task(tick())
         await decorated(number)
@@ -461,7 +461,7 @@ async def test_writes_that_share_a_record() -> None:
             transaction.update("totals", 1, votes=all_["votes"] + 1, version=version)
         return version
 
-    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - used twice
+    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - it is used twice
     with migration() as made:
         handler = made.write(
             vote,

@@ -350,7 +350,7 @@ def test_not_isolated(mode: str, caplog: pytest.LogCaptureFixture) -> None:
         row = client.get_row("t", number)
         return int(client.update("t", number, n=row["n"] + 1, version=row["version"] + 1)["n"])
 
-    row: Callable[[Call], Any] = lambda call: [store.row("t", 1)]  # noqa: E731 - used twice
+    row: Callable[[Call], Any] = lambda call: [store.row("t", 1)]  # noqa: E731 - it is used twice
     with bench(mode) as made, caplog.at_level(logging.WARNING, "shadowmig"):
         handler = made.made.write(bump, candidate=bump, name="e", hydrate=row, touches=row, hydrate_timeout=5)
         found = made.judge(handler, 1)
@@ -731,7 +731,7 @@ def test_hostile_values(value: Any) -> None:
         cache.client().set("copy", held)
 
     with bench() as made:
-        key: Callable[[Call], Any] = lambda call: [cache.key("k")]  # noqa: E731 - used twice
+        key: Callable[[Call], Any] = lambda call: [cache.key("k")]  # noqa: E731 - it is used twice
         handler = made.made.write(
             touch,
             candidate=touch,

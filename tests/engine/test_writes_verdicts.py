@@ -478,7 +478,7 @@ def _opaque(*, after: Callable[[SisterStore], object] = lambda store: None, wron
             after(store)
         return row
 
-    row: Callable[[Call], Any] = lambda call: [store.row("t", 1)]  # noqa: E731 - used twice
+    row: Callable[[Call], Any] = lambda call: [store.row("t", 1)]  # noqa: E731 - it is used twice
     with bench() as made:
         handler = made.made.write(
             update,
@@ -534,7 +534,7 @@ def test_versions_by_record() -> None:
             world.edit(number, body="somebody else's")
         return {"comment": row["version"], "total": all_["version"]}
 
-    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - used twice
+    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - it is used twice
     with bench() as made:
         handler = made.made.write(
             vote,
@@ -745,7 +745,7 @@ def test_delta() -> None:
     def wrong(number: int, by: int) -> None:
         vote(number, by + 1)
 
-    row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - used twice
+    row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - it is used twice
     with bench() as made:
         options: dict[str, Any] = {"hydrate": row, "touches": row, "settle": QUICK, "hydrate_timeout": 5}
         right = made.made.write(vote, candidate=vote, name="right", effect="delta", **options)
@@ -786,7 +786,7 @@ def test_delta_of_an_upsert() -> None:
             else:
                 transaction.update("totals", number, votes=row["votes"] + by, version=row["version"] + 1)
 
-    row: Callable[[Call], Any] = lambda call: [world.db.row("totals", call["number"])]  # noqa: E731 - used twice
+    row: Callable[[Call], Any] = lambda call: [world.db.row("totals", call["number"])]  # noqa: E731 - it is used twice
     with bench() as made:
         handler = made.made.write(
             vote, candidate=vote, name="e", effect="delta", hydrate=row, touches=row, settle=QUICK, hydrate_timeout=5
@@ -920,7 +920,7 @@ def test_another_process_is_not_blamed(own_ids: bool) -> None:
     gate = Gate()
     carried = {"id": None, "event_id": None}
 
-    def candidate(body: str, *, id: int | None = None, event_id: str | None = None) -> Any:  # noqa: A002 - as carried
+    def candidate(body: str, *, id: int | None = None, event_id: str | None = None) -> Any:  # noqa: A002 - the carried value is called so
         if body == "slow":
             gate()
         return world.control.create(body, **({} if own_ids else {**carried, "id": id, "event_id": event_id}))
@@ -1046,7 +1046,7 @@ def test_two_entities_share_a_record() -> None:
             transaction.update("totals", 1, votes=all_["votes"] + 1, version=version)
         return version
 
-    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - used twice
+    refs: Callable[[Call], Any] = lambda call: [world.row(call["number"]), total]  # noqa: E731 - it is used twice
     with migration(runner=workers(4)) as made:
         handler = made.write(
             vote,
@@ -1082,7 +1082,7 @@ def test_the_key_by_the_answer() -> None:
         "deadline": 30,
     }
 
-    def slow(body: str, *, id: int | None = None, event_id: str | None = None) -> Any:  # noqa: A002 - as carried
+    def slow(body: str, *, id: int | None = None, event_id: str | None = None) -> Any:  # noqa: A002 - the carried value is called so
         gate()
         order.append("create")
         return world.control.create(body, id=id, event_id=event_id)
