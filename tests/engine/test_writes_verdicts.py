@@ -755,6 +755,47 @@ def test_delta() -> None:
         assert [(one.path, one.control, one.candidate) for one in found.differences] == [("$.votes", 2, 3)]
 
 
+def test_delta_of_a_counter() -> None:
+    """With ``effect="delta"`` a number under a key is compared by how much it changed."""
+    world = World(versions=False)
+    world.cache.production.client().set("n", 40)
+    world.cache.sister.client().set("n", 7)
+
+    def vote(by: int) -> None:
+        world.cache.client().incr("n", by)
+
+    with bench() as made:
+        key: Callable[[Call], Any] = lambda call: [world.cache.key("n")]  # noqa: E731 - it is used twice
+        options: dict[str, Any] = {"hydrate": key, "touches": key, "settle": QUICK, "hydrate_timeout": 5}
+        right = made.made.write(vote, candidate=vote, name="right", effect="delta", **options)
+        assert made.judge(right, 2).verdict is Verdict.MATCH
+        wrong = made.made.write(vote, candidate=lambda by: vote(by * 2), name="wrong", effect="delta", **options)
+        found = made.judge(wrong, 2)
+        assert [(one.path, one.control, one.candidate) for one in found.differences] == [("$", 2, 4)]
+
+
+def test_delta_of_texts_and_lost_fields() -> None:
+    """With ``effect="delta"`` what is no number is compared by what it became, and a field that went by its going."""
+    world = World()
+    number = world.new()
+
+    def change(number: int, drop: str) -> None:
+        with world.db.client().transaction() as transaction:
+            row = dict(transaction.get_row("comments", number) or {})
+            transaction.remove("comments", number)
+            if not (drop and checked_side()):
+                row.pop("body", None)
+            transaction.insert("comments", {**row, "flag": True, "version": row["version"] + 1})
+
+    with bench() as made:
+        row: Callable[[Call], Any] = lambda call: [world.row(call["number"])]  # noqa: E731 - it is used twice
+        options: dict[str, Any] = {"hydrate": row, "touches": row, "settle": QUICK, "hydrate_timeout": 5}
+        handler = made.made.write(change, candidate=change, name="e", effect="delta", **options)
+        assert made.judge(handler, number, "").verdict is Verdict.MATCH
+        world.edit(number, body="again")
+        assert places(made.judge(handler, number, "keeps")) == {("db", "$.body", "missing")}
+
+
 @pytest.mark.parametrize("versions", [True, False])
 def test_delta_of_a_creation(versions: bool) -> None:
     """With ``effect="delta"`` a record that is created is compared by what it holds."""
@@ -820,6 +861,27 @@ def test_unexpected(mode: str, defect: str, where: tuple[str, tuple[Any, ...]]) 
     assert difference.kind == "unexpected"
     assert difference.ref is not None
     assert (difference.ref.store, difference.ref.key) == where
+
+
+def test_unexpected_each_time() -> None:
+    """A candidate that writes the same unnamed row in every call is wrong in every call."""
+    world = World()
+    number = world.new()
+    world.db.production.client().insert("totals", {"id": 1, "votes": 0, "version": 1})
+
+    def candidate(number: int, body: str, *, event_id: str | None = None) -> Any:
+        client = world.db.client()
+        if client.get_row("totals", 1) is None:
+            client.insert("totals", {"id": 1, "votes": 0, "version": 1})
+        client.update("totals", 1, votes=len(body), version=2)
+        return world.control.update(number, body, event_id=event_id)
+
+    with bench() as made:
+        update = made.made.write(world.control.update, candidate=candidate, name="update", **world.options)
+        for body in ("a", "bb", "ccc"):
+            found = made.judge(update, number, body)
+            assert found.verdict is Verdict.MISMATCH
+            assert {one.ref for one in found.differences} == {world.db.row("totals", 1)}
 
 
 def test_what_both_wrote_unnamed_is_fine() -> None:
@@ -1028,6 +1090,35 @@ def test_reordered_in_their_lane() -> None:
         assert made.made.flush(20)
     assert order == ["first", "second", "third"]
     assert counted(made.made) == {"match": 3}
+
+
+@pytest.mark.parametrize("served_side", ["shadow", "live"])
+def test_events_in_another_order(served_side: str) -> None:
+    """A candidate that publishes an entity's events in another order than control is found."""
+    world = World()
+    number = world.new()
+    kept: list[Any] = []
+
+    class Swaps(Service):
+        def _tell(self, number: int, row: Any, event_id: str, version: int | None) -> None:
+            self.world.cache.client().set(f"c:{number}", row, ttl=100)
+            kept.append({"event_id": event_id, "number": number, "after": row, "version": version})
+            if len(kept) == 2:
+                for event in reversed(kept):
+                    self.world.events.client().append("ev", event)
+
+    with bench("threads", stage=served_side) as made:
+        old, new = world.control.increment, Swaps(world).increment
+        if served_side == "live":
+            old, new = new, old
+        vote = made.made.write(
+            old, candidate=new, name="vote", **{**world.options, "touches": world.standing, "settle": 1}
+        )
+        for _ in range(2):
+            vote(number)
+        assert made.made.flush(20)
+        kinds = {one.kind for found in made.seen for one in found.differences}
+        assert kinds == {"order"}, [found.differences for found in made.seen]
 
 
 def test_two_entities_share_a_record() -> None:
