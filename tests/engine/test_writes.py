@@ -6,6 +6,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -172,6 +173,52 @@ def test_nothing_touched() -> None:
         assert made.judge(handler, 4).verdict is Verdict.MATCH
         assert places(made.judge(handler, 5)) == {("", "$", "changed")}
     assert all(not store.sister.reads for store in world.stores)  # type: ignore[attr-defined]  # stores here are watched
+
+
+@pytest.mark.xfail(strict=True, reason="bug 32: what was rolled back stays in the sister")
+def test_create_again_after_a_rollback() -> None:
+    """A record whose creation was rolled back can be created again under the same key."""
+    world = World()
+    transactions: list[Any] = []
+
+    def create(name: str) -> Any:
+        row = {"id": name, "body": "x", "version": 1}
+        if checked_side() is None:
+            return transactions[-1].insert("comments", row)
+        return world.db.client().insert("comments", row)
+
+    with bench("threads") as made:
+        handler = made.made.write(
+            create,
+            candidate=create,
+            name="create",
+            touches=lambda call: [world.db.row("comments", call["name"])],
+            settle=QUICK,
+            breaker=PATIENT,
+        )
+        for commit in (False, True):
+            with suppress(LookupError), world.db.production.client().transaction() as transaction:
+                transactions.append(transaction)
+                handler("bob")
+                if not commit:
+                    raise LookupError
+            assert made.made.flush(20)
+        assert [found.verdict for found in made.seen] == [Verdict.SKIPPED, Verdict.MATCH]
+
+
+@pytest.mark.xfail(strict=True, reason="bug 31: it is given twice")
+def test_carried_for_what_was_given_by_position() -> None:
+    """A carried value stands in for an argument that the caller gave by position."""
+    with bench() as made:
+        handler = made.made.write(
+            lambda x, at=0: max(at, 5),
+            candidate=lambda x, at=0: at,
+            name="e",
+            touches=lambda call: [],
+            carry=lambda call: {"at": call.result},
+        )
+        assert made.judge(handler, 1, 3).verdict is Verdict.MATCH
+        assert made.judge(handler, 1).verdict is Verdict.MATCH
 
 
 # Failing --------------------------------------------------------------------------------------------------------------

@@ -108,6 +108,20 @@ def test_a_new_life() -> None:
     assert history.at(ref(), 1) is not None
 
 
+@pytest.mark.xfail(strict=True, reason="bug 33: what an event tells ends no life")
+def test_a_life_ended_by_an_event() -> None:
+    """A deletion that only an event told ends what was known of a record, as soon as there is a new one."""
+    history = History()
+    history.learn(Record(ref(), "old", 1))
+    history.learn(Record(ref(), "old", 2))
+    history.tell(Record(ref(), MISSING, 3))
+    history.learn(Record(ref(), "new", 1))
+    assert history.at(ref(), 2) is None
+    first = history.at(ref(), 1)
+    assert first is not None
+    assert first.value == "new"
+
+
 def test_gone_before_anything_was_known() -> None:
     """A record that was never there is not remembered as gone."""
     history = History()
