@@ -175,7 +175,6 @@ def test_nothing_touched() -> None:
     assert all(not store.sister.reads for store in world.stores)  # type: ignore[attr-defined]  # stores here are watched
 
 
-@pytest.mark.xfail(strict=True, reason="bug 32: what was rolled back stays in the sister")
 def test_create_again_after_a_rollback() -> None:
     """A record whose creation was rolled back can be created again under the same key."""
     world = World()
@@ -206,7 +205,6 @@ def test_create_again_after_a_rollback() -> None:
         assert [found.verdict for found in made.seen] == [Verdict.SKIPPED, Verdict.MATCH]
 
 
-@pytest.mark.xfail(strict=True, reason="bug 31: it is given twice")
 def test_carried_for_what_was_given_by_position() -> None:
     """A carried value stands in for an argument that the caller gave by position."""
     with bench() as made:

@@ -863,7 +863,6 @@ def test_unexpected(mode: str, defect: str, where: tuple[str, tuple[Any, ...]]) 
     assert (difference.ref.store, difference.ref.key) == where
 
 
-@pytest.mark.xfail(strict=True, reason="bug 30: an unnamed record is blamed once only")
 def test_unexpected_each_time() -> None:
     """A candidate that writes the same unnamed row in every call is wrong in every call."""
     world = World()

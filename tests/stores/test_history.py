@@ -108,7 +108,6 @@ def test_a_new_life() -> None:
     assert history.at(ref(), 1) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="bug 33: what an event tells ends no life")
 def test_a_life_ended_by_an_event() -> None:
     """A deletion that only an event told ends what was known of a record, as soon as there is a new one."""
     history = History()

@@ -70,7 +70,7 @@ class Entrance(Experiment):
         return None if key is None or key is MISSING else hash(key)
 
     def _hydrate(self, job: Job, refs: list[Ref]) -> None:
-        started = perf_counter()
+        started = job.base_read = perf_counter()
         end = started + self._options.hydrate_timeout
         for sister, group in by_sister(refs).items():
             left = end - perf_counter()
@@ -98,7 +98,7 @@ class Entrance(Experiment):
     async def _hydrate_async(self, job: Job, refs: list[Ref]) -> None:
         import asyncio
 
-        started = perf_counter()
+        started = job.base_read = perf_counter()
         try:
             async with asyncio.timeout(self._options.hydrate_timeout):
                 for sister, group in by_sister(refs).items():

@@ -129,6 +129,8 @@ class Job:
     """The call as the user's functions saw it before it was made."""
     base: Mapping[Ref, Record] = {}
     """What production held before a write."""
+    base_read = 0.0
+    """When reading it began (`perf_counter`)."""
     ticket: Ticket | None = None
     """A write's hold on its entity."""
     undisturbed = True

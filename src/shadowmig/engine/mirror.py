@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowmig.engine.claims import Claims
@@ -45,7 +46,8 @@ class Mirror:
         """Whether some checked side makes up ids of its own, so that production lacks what another call wrote."""
         self._lock = threading.Lock()
         self._pairs: dict[int, _Pair] = {}
-        self._blamed: OrderedDict[Ref, None] = OrderedDict()
+        self._undo: OrderedDict[Ref, Record] = OrderedDict()
+        self._blamed: OrderedDict[tuple[Ref, Any], None] = OrderedDict()
 
     def anew(self) -> Mirror:
         """Give the mirror of a forked child: it knows nothing yet."""
@@ -53,12 +55,24 @@ class Mirror:
         mirror.makes_up = self.makes_up
         return mirror
 
-    def blame(self, ref: Ref) -> bool:
-        """Whether a record that nobody named is reported for the first time."""
+    def undo(self, record: Record) -> None:
+        """Have the sister's record put back as it was, before it is used again: its write was never committed."""
         with self._lock:
-            if ref in self._blamed:
+            self._undo[record.ref] = record
+            if len(self._undo) > MOST_BLAMED:
+                self._undo.popitem(last=False)
+
+    def undone(self, ref: Ref) -> Record | None:
+        """Give what a record of the sister is to be put back to, once."""
+        with self._lock:
+            return self._undo.pop(ref, None)
+
+    def blame(self, ref: Ref, at: Any) -> bool:
+        """Whether a change of a record that nobody named is reported for the first time."""
+        with self._lock:
+            if (ref, at) in self._blamed:
                 return False
-            self._blamed[ref] = None
+            self._blamed[ref, at] = None
             if len(self._blamed) > MOST_BLAMED:
                 self._blamed.popitem(last=False)
             return True
@@ -97,10 +111,11 @@ class Mirror:
     def read_production(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
         """Read production's records, in one round trip for each store, and learn from them."""
         found: dict[Ref, Record] = {}
+        when = perf_counter()
         for sister, group in by_sister(refs).items():
             for record in self._pair(sister).production.read(group).records:
                 found[record.ref] = record
-                self.history.learn(record)
+                self.history.learn(record, when=when)
         return found
 
     def read_twins(self, refs: Iterable[Ref], marks: dict[Any, Any] | None = None) -> dict[Any, Reading]:

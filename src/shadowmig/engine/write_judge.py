@@ -277,7 +277,7 @@ class WriteJudge(Judge):
         note = "It was written, and touches= does not name it."
         if claim.beside:
             note = f"{note} {len(claim.beside)} other writes ran meanwhile; it may be theirs."
-        if self._get_mirror().blame(ref):
+        if self._get_mirror().blame(ref, view.seen.stray[ref]):
             found.differences.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
 
     # All of them ---------------------------------------------------------------------------------------------------
@@ -307,9 +307,16 @@ class WriteJudge(Judge):
                 reason=f"{found.raced[0]}, unexplained" if found.suspicious else found.raced[0],
             )
         if found.unseen:
+            self._take_back(view)
             return Comparison(Verdict.SKIPPED, None, control, candidate, reason="not_committed")
         verdict = Verdict.IGNORED if ignored else Verdict.MATCH
         return Comparison(verdict, None, control, candidate, ignored=ignored)
+
+    def _take_back(self, view: _View) -> None:
+        plan = view.seen.plan
+        for ref, record in plan.before.items():
+            if ref not in view.base and plan.claim.stands(ref):
+                self._get_mirror().undo(record)
 
 
 class _View:
@@ -327,6 +334,7 @@ class _View:
         self.failed = job.served.error is not None
         self.slack = perf_counter() - job.started
         self._history = history
+        self._since = job.base_read or job.started
         self._counter = counter
         self.made_up = made_up
         shown = list(self._shown())
@@ -357,7 +365,7 @@ class _View:
             sister=self.seen.sister[theirs],
             base=self.base.get(ours),
             change=change,
-            state=None if change is None else self._history.at(ours, change),
+            state=None if change is None else self._history.at(ours, change, since=self._since),
             event=plan.told.get(ours),
             failed=self.failed,
             undisturbed=self.job.undisturbed,
@@ -374,10 +382,17 @@ class _View:
         plan, base = self.seen.plan, self.base.get(ref)
         version = plan.versions.get(ref)
         if type(version) is int and not (base is not None and not base.exists):
-            before = base if base is not None and base.version == version - 1 else self._history.at(ref, version - 1)
+            before = (
+                base
+                if base is not None and base.version == version - 1
+                else self._history.at(ref, version - 1, since=self._since)
+            )
             now = plan.production[ref]
             after = (
-                now if now.version == version else self._history.at(ref, version) or self._history.told(ref, version)
+                now
+                if now.version == version
+                else self._history.at(ref, version, since=self._since)
+                or self._history.told(ref, version, since=self._since)
             )
             return None if before is None or after is None else (before, after)
         if base is None or decision.step != "compare" or decision.against is None or not plan.alone:

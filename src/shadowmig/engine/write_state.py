@@ -54,7 +54,7 @@ class Seen:
     pairs: list[tuple[Ref, Ref]]
     sister: dict[Ref, Record]
     latest: dict[Ref, Record]
-    stray: set[Ref]
+    stray: dict[Ref, Any]
     since: float
     still: set[Ref] = field(factory=set)
     looks: int = 1
@@ -94,9 +94,17 @@ def _far(before: Any, after: Any) -> bool:
     return type(before) is int and type(after) is int and after > before + 1
 
 
-def learn_events(refs: Iterable[Ref], production: Mapping[Ref, Record], history: History) -> dict[Ref, Record]:
+def learn_events(
+    refs: Iterable[Ref], production: Mapping[Ref, Record], history: History, *, when: float
+) -> dict[Ref, Record]:
     """
     Learn from production's events what records they tell of, at which version.
+
+    Args:
+        refs: What the call touched.
+        production: What production holds.
+        history: Where to keep it.
+        when: When the write was over.
 
     Returns:
         The states that the call's change gave those records; `MISSING` for one that is gone.
@@ -113,7 +121,7 @@ def learn_events(refs: Iterable[Ref], production: Mapping[Ref, Record], history:
             if version is None and (number == 0 or value is MISSING):
                 version = event.version  # which is that of the record it tells of first
             record = told[target] = Record(target, value, version)
-            history.tell(record)
+            history.tell(record, when=when)
     return told
 
 

@@ -130,7 +130,14 @@ class WriteExperiment(Entrance):
         arguments = super()._thaw(job)
         if isinstance(arguments, Outcome):
             return arguments
-        return arguments[0], {**arguments[1], **job.carried}
+        args, kwargs = list(arguments[0]), dict(arguments[1])
+        given = self.parameters.names[: len(args)]
+        for name, value in job.carried.items():
+            if name in given:
+                args[given.index(name)] = value
+            else:
+                kwargs[name] = value
+        return tuple(args), kwargs
 
     def _before(self, job: Job) -> Plan | Outcome:
         """Find out what to compare, and what production holds."""
@@ -150,9 +157,9 @@ class WriteExperiment(Entrance):
             production = mirror.read_production(wanted)
             alone = job.ticket is None or job.ticket.alone
             for record in job.base.values():
-                mirror.history.learn(record)
+                mirror.history.learn(record, when=job.base_read)
             operation = "touches"
-            told = learn_events(refs, production, mirror.history)
+            told = learn_events(refs, production, mirror.history, when=job.submitted_at)
             versions = {ref: record.version for ref, record in told.items() if record.version is not None}
             operation = "version"
             self._add_versions(versions, change, wanted, production, job.base)
@@ -210,7 +217,6 @@ class WriteExperiment(Entrance):
 
     def _ready(self, job: Job, plan: Plan) -> Outcome | None:
         """Put the sister into the state that the served side found."""
-        assert job.served is not None
         try:
             mirror = self._get_mirror()
             mirror.prove([*plan.refs, *job.base])
@@ -219,28 +225,42 @@ class WriteExperiment(Entrance):
             for sister, reading in readings.items():
                 plan.marks[sister] = reading.mark
                 plan.before.update((record.ref, record) for record in reading.records)
-            failed = job.served.error is not None
-            stale: dict[SisterStore, list[Record]] = {}
-            for ref, base in job.base.items():
-                want = base if failed else self._found_by(ref, base, plan)
-                if want is None:
-                    plan.moved.add(ref)
-                elif not alike(plan.before[ref], want):
-                    stale.setdefault(ref.owner, []).append(want)
-                    plan.before[ref] = want
-            for ref in plan.refs:
-                if ref.kind == "row" and ref not in job.base and _ahead(plan.before[ref], plan.versions.get(ref)):
-                    plan.moved.add(ref)  # a later write came first: to its record, this one is no news
+            stale = self._stale(job, plan)
             plan.claim.standing.loose = started_elsewhere(plan, job, counter=self._options.counter)
             for sister, group in by_sister(wanted).items():
                 sister.lend(group)
-            for sister, records in stale.items():
-                sister.hydrate(records)
+                records = [record for record in stale if record.ref.owner is sister]
+                if records:
+                    sister.hydrate(records)
             return None
         except BaseException as error:
             return self._cannot(job, "sister", error)
 
-    def _found_by(self, ref: Ref, base: Record, plan: Plan) -> Record | None:
+    def _stale(self, job: Job, plan: Plan) -> list[Record]:
+        """Find the records that the sister must be given, and note those of which nobody knows what the write found."""
+        assert job.served is not None
+        stale = []
+        mirror = self._get_mirror()
+        for ref in sorted((ref for ref in plan.before if ref.kind != "entry"), key=lambda ref: ref.kind != "row"):
+            now, base = plan.before[ref], job.base.get(ref)
+            if base is None:
+                want = mirror.undone(ref) or now
+            elif job.served.error is not None:
+                want = base
+            else:
+                found = self._found_by(ref, base, plan, since=job.base_read)
+                if found is None:
+                    plan.moved.add(ref)
+                want = found or now
+            if not alike(now, want):
+                stale.append(want)
+                plan.before[ref] = want
+        for ref in plan.refs:
+            if ref.kind == "row" and ref not in job.base and _ahead(plan.before[ref], plan.versions.get(ref)):
+                plan.moved.add(ref)  # a later write came first: to its record, this one is no news
+        return stale
+
+    def _found_by(self, ref: Ref, base: Record, plan: Plan, *, since: float) -> Record | None:
         """Give the state of a record that the served write itself found; ``None`` if nobody knows it any more."""
         version = plan.versions.get(ref)
         if not self._options.counter or type(version) is not int:
@@ -250,10 +270,10 @@ class WriteExperiment(Entrance):
         if not base.exists and plan.alone:
             return base
         history = self._get_mirror().history
-        known = history.at(ref, version - 1)
+        known = history.at(ref, version - 1, since=since)
         if known is not None:
             return known
-        now, told = plan.before[ref], history.told(ref, version - 1)
+        now, told = plan.before[ref], history.told(ref, version - 1, since=since)
         if told is not None and now.version == version - 1 and alike(project(now, told), told):
             return now
         if ref.kind == "key" and any(other.kind == "row" and other not in plan.moved for other in plan.before):
@@ -334,7 +354,7 @@ class WriteExperiment(Entrance):
             production = mirror.read_production([*(ours for ours, _ in seen.pairs), *seen.stray])
             readings = mirror.read_twins([*(theirs for _, theirs in seen.pairs), *seen.stray])
             twins = {record.ref: record for reading in readings.values() for record in reading.records}
-            return production, twins, learn_events(seen.plan.refs, production, mirror.history)
+            return production, twins, learn_events(seen.plan.refs, production, mirror.history, when=job.submitted_at)
         except BaseException as error:
             return self._cannot(job, "sister", error)
 
@@ -346,10 +366,12 @@ class WriteExperiment(Entrance):
         return without_answer(Verdict.BROKEN, "sister")
 
 
-def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> set[Ref]:
-    """Find what was written meanwhile and nobody named."""
-    changed = (sister.named(change.ref) for sister, reading in readings.items() for change in reading.changed)
-    return {ref for ref in changed if ref not in plan.claim.refs and ref not in plan.claim.others}
+def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> dict[Ref, Any]:
+    """Find what was written meanwhile and nobody named, with its place among the changes."""
+    changed = {
+        sister.named(change.ref): change.at for sister, reading in readings.items() for change in reading.changed
+    }
+    return {ref: at for ref, at in changed.items() if ref not in plan.claim.refs and ref not in plan.claim.others}
 
 
 def _ahead(sister: Record, version: Any) -> bool:

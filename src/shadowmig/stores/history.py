@@ -7,6 +7,7 @@ every version, though nobody can read the past.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -23,13 +24,17 @@ LARGEST: Final = 64 * 1024
 """Characters or bytes in a record's texts above which it is not kept."""
 
 
+_States = OrderedDict[Hashable, tuple[float, Record]]
+"""By version: when it was so at the latest (monotonic seconds), and what."""
+
+
 @define
 class _Life:
     """What is known of one record. Once it was seen to be gone, a new one may count its versions anew."""
 
     gone: bool = False
-    read: OrderedDict[Hashable, Record] = field(factory=OrderedDict)
-    told: OrderedDict[Hashable, Record] = field(factory=OrderedDict)
+    read: _States = field(factory=OrderedDict)
+    told: _States = field(factory=OrderedDict)
 
 
 class History:
@@ -39,44 +44,69 @@ class History:
         self._lock = threading.Lock()
         self._lives: OrderedDict[Ref, _Life] = OrderedDict()
 
-    def learn(self, record: Record) -> None:
-        """Keep a state of production as it was read, if it has a version and is not large."""
+    def learn(self, record: Record, *, when: float = math.inf) -> None:
+        """
+        Keep a state of production as it was read, if it has a version and is not large.
+
+        Args:
+            record: What was read.
+            when: When the read began.
+        """
         with self._lock:
-            life = self._lives.get(record.ref)
             if not record.exists:
-                if life is not None:
-                    life.gone = True
-            elif isinstance(record.version, Hashable) and record.version is not None and _size(record) <= LARGEST:
-                if life is not None and life.gone:
-                    del self._lives[record.ref]
-                _keep(self._life(record.ref).read, record.version, record)
+                self._end(record.ref)
+            elif _keepable(record):
+                _keep(self._life(record.ref).read, record.version, (when, record))
 
-    def tell(self, record: Record) -> None:
-        """Keep the state of a record as an event tells it; `MISSING` for one that is gone."""
-        if record.version is None or not isinstance(record.version, Hashable) or _size(record) > LARGEST:
-            return
+    def tell(self, record: Record, *, when: float = math.inf) -> None:
+        """
+        Keep the state of a record as an event tells it; `MISSING` for one that is gone.
+
+        Args:
+            record: What is told.
+            when: When the write of the event was over.
+        """
         with self._lock:
-            _keep(self._life(record.ref).told, record.version, record)
+            if not record.exists:
+                self._end(record.ref)
+            if not _keepable(record):
+                return
+            life = self._life(record.ref) if record.exists else self._lives.get(record.ref)
+            if life is not None:
+                _keep(life.told, record.version, (when, record))
 
-    def at(self, ref: Ref, version: Any) -> Record | None:
-        """Give production's state of a record at a version, as it was read; or ``None``."""
-        return self._find(ref, version, "read")
+    def at(self, ref: Ref, version: Any, *, since: float = -math.inf) -> Record | None:
+        """
+        Give production's state of a record at a version, as it was read; or ``None``.
 
-    def told(self, ref: Ref, version: Any) -> Record | None:
-        """Give what an event told of a record at a version, or ``None``."""
-        return self._find(ref, version, "told")
+        Args:
+            ref: The record.
+            version: The version.
+            since: A time before which nobody can have seen it: an older state is that of an earlier record.
+        """
+        return self._find(ref, version, "read", since)
 
-    def _find(self, ref: Ref, version: Any, how: str) -> Record | None:
+    def told(self, ref: Ref, version: Any, *, since: float = -math.inf) -> Record | None:
+        """Give what an event told of a record at a version, or ``None``; see `at`."""
+        return self._find(ref, version, "told", since)
+
+    def _find(self, ref: Ref, version: Any, how: str, since: float) -> Record | None:
         with self._lock:
             life = self._lives.get(ref)
             if life is None or not isinstance(version, Hashable):
                 return None
-            states: OrderedDict[Hashable, Record] = getattr(life, how)
-            return states.get(version)
+            states: _States = getattr(life, how)
+            when, record = states.get(version, (-math.inf, None))
+            return record if when >= since else None
+
+    def _end(self, ref: Ref) -> None:
+        life = self._lives.get(ref)
+        if life is not None:
+            life.gone = True
 
     def _life(self, ref: Ref) -> _Life:
         life = self._lives.get(ref)
-        if life is None:
+        if life is None or life.gone:
             life = self._lives[ref] = _Life()
             if len(self._lives) > MOST_RECORDS:
                 self._lives.popitem(last=False)
@@ -85,8 +115,12 @@ class History:
         return life
 
 
-def _keep(states: OrderedDict[Hashable, Record], key: Hashable, record: Record) -> None:
-    states[key] = record
+def _keepable(record: Record) -> bool:
+    return record.version is not None and isinstance(record.version, Hashable) and _size(record) <= LARGEST
+
+
+def _keep(states: _States, key: Hashable, state: tuple[float, Record]) -> None:
+    states[key] = state
     states.move_to_end(key)
     if len(states) > MOST_STATES:
         states.popitem(last=False)
