@@ -98,7 +98,6 @@ class WriteJudge(Judge):
             for ours, theirs in seen.pairs
             if same(plan.production[ours], production[ours]) and same(seen.latest[theirs], twins[theirs])
         }
-        seen.still |= {ref for ref in seen.stray if ref in plan.production and same(seen.latest[ref], twins[ref])}
         plan.production.update(production)
         for ref, record in told.items():
             plan.told.setdefault(ref, record)

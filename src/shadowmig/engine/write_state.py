@@ -23,7 +23,6 @@ class Plan:
 
     call: Call
     refs: list[Ref]
-    carry: Mapping[str, Any]
     versions: dict[Ref, Any]
     told: dict[Ref, Record]
     production: dict[Ref, Record]

@@ -164,7 +164,7 @@ class WriteExperiment(Entrance):
             operation = "version"
             self._add_versions(versions, change, wanted, production, job.base)
             claim = mirror.claims.of(wanted)
-            return Plan(call, refs, job.carried, versions, told, production, alone, claim)
+            return Plan(call, refs, versions, told, production, alone, claim)
         except BaseException as error:
             return self._cannot(job, operation, error)
 
