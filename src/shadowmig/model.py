@@ -162,7 +162,7 @@ RefKind: TypeAlias = Literal["row", "key", "entry"]
 """What a `Ref` leads to: a row of a table, a key of a cache, an entry of a stream."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Ref:
     """
     The address of one record in a store. Made by `SisterStore.row`, `SisterStore.key` and `SisterStore.entry`.

@@ -170,9 +170,9 @@ def writes_per_second(write: Callable[[int, str], object], done: Callable[[], ob
     counts = [0] * WRITERS
 
     def work(writer: int) -> None:
-        turn = itertools.count(writer)
+        turn = itertools.count()
         while time.monotonic() < end:
-            write(1 + next(turn) * WRITERS % RECORDS, BODY)
+            write(1 + (next(turn) * WRITERS + writer) % RECORDS, BODY)
             counts[writer] += 1
 
     started, spent = time.monotonic(), time.process_time()

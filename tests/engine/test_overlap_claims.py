@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shadowmig.engine import claims as claims_module
 from shadowmig.engine.claims import Claim, Claims
@@ -99,13 +100,23 @@ def test_many_threads_enter() -> None:
     assert overlap.entities == {}
 
 
+@contextmanager
+def holding(claims: Claims, refs: list[Ref]) -> Iterator[Claim]:
+    """Make a claim, and release it in the end."""
+    claim = claims.of(refs)
+    try:
+        yield claim
+    finally:
+        claim.release()
+
+
 # Claims ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_claim_is_taken_at_once() -> None:
     """Nobody waits for records on which nobody works."""
     claims = Claims()
-    with claims.of([ref(1)]) as first, claims.of([ref(2)]) as second:
+    with holding(claims, [ref(1)]) as first, holding(claims, [ref(2)]) as second:
         assert first.take(0.01)
         assert second.take(0.01)
         assert claims.active == {first, second}
@@ -115,12 +126,12 @@ def test_a_claim_is_taken_at_once() -> None:
 def test_one_record_one_write() -> None:
     """A write waits for the one that works on one of its records, and gives up when its time is over."""
     claims = Claims()
-    with claims.of([ref(1), ref(2)]) as first:
+    with holding(claims, [ref(1), ref(2)]) as first:
         assert first.take(1)
-        with claims.of([ref(2), ref(3)]) as second:
+        with holding(claims, [ref(2), ref(3)]) as second:
             assert not second.take(0.01)
         assert claims.active == {first}
-        with claims.of([ref(3)]) as third:
+        with holding(claims, [ref(3)]) as third:
             assert third.take(0.01)  # who gave up is in nobody's way
 
 
@@ -129,10 +140,10 @@ def test_the_next_is_woken() -> None:
     claims, taken = Claims(), []
 
     def work() -> None:
-        with claims.of([ref(1)]) as claim:
+        with holding(claims, [ref(1)]) as claim:
             taken.append(claim.take(30))
 
-    with claims.of([ref(1)]) as first:
+    with holding(claims, [ref(1)]) as first:
         assert first.take(1)
         threads = [threading.Thread(target=work) for _ in range(5)]
         for thread in threads:
@@ -147,14 +158,14 @@ def test_the_next_is_woken() -> None:
 def test_others_are_known() -> None:
     """A write knows on which records others worked while it held its own, whoever came first."""
     claims = Claims()
-    with claims.of([ref(1)]) as first:
+    with holding(claims, [ref(1)]) as first:
         first.take(1)
-        with claims.of([ref(2)]) as second:
+        with holding(claims, [ref(2)]) as second:
             second.take(1)
             second.add([ref(20)])
             assert first.others == {ref(2), ref(20)}
             assert second.others == {ref(1)}
-            with claims.of([ref(3)]) as third:
+            with holding(claims, [ref(3)]) as third:
                 third.take(1)
                 assert third.others == {ref(1), ref(2), ref(20)}
     assert first.others == {ref(2), ref(20), ref(3)}
@@ -163,12 +174,12 @@ def test_others_are_known() -> None:
 def test_who_was_there_last() -> None:
     """A record stands as a write left it until another write works on it."""
     claims = Claims()
-    with claims.of([ref(1), ref(2)]) as first:
+    with holding(claims, [ref(1), ref(2)]) as first:
         first.take(1)
         first.add([ref(3)])
     assert all(first.stands(ref(number)) for number in (1, 2, 3))
     assert not first.stands(ref(4))
-    with claims.of([ref(2)]) as second:
+    with holding(claims, [ref(2)]) as second:
         second.take(1)
     assert first.stands(ref(1))
     assert not first.stands(ref(2))
@@ -180,7 +191,7 @@ def test_memory_is_bounded(monkeypatch) -> None:
     monkeypatch.setattr(claims_module, "MOST_LANDED", 10)
     claims, made = Claims(), []
     for number in range(25):
-        with claims.of([ref(number)]) as claim:
+        with holding(claims, [ref(number)]) as claim:
             claim.take(1)
         made.append(claim)
     assert len(claims.landed) == 10
@@ -204,7 +215,7 @@ def test_no_two_hold_one_record() -> None:
 
     def work(start: int) -> None:
         for number in range(start, start + 60):
-            with claims.of([ref(number % 5), ref((number * 3) % 7)]) as claim:
+            with holding(claims, [ref(number % 5), ref((number * 3) % 7)]) as claim:
                 hold(claim)
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(6)]

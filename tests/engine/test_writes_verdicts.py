@@ -28,6 +28,7 @@ from writes_support import (
 
 from shadowmig import Comparison, SisterStore, Verdict, structural
 from shadowmig.engine.experiment import SUSPICIOUS
+from shadowmig.engine.threads import TOGETHER_SECONDS
 from shadowmig.model import Call
 from shadowmig.side import checked_side
 from shadowmig.stores import MemoryStore, Table
@@ -260,7 +261,7 @@ def _race(where: str, way: dict[str, Any], *defects: str) -> Comparison:
     return once(world, "increment", world.candidate(*defects).increment, number, **way)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=["plain", "told", "standing", "both"])
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_an_unsampled_writer(where: str, way: dict[str, Any]) -> None:
     """A writer that nobody sees, before or after the write, makes no false alarm."""
@@ -277,7 +278,7 @@ def test_the_event_stands_in(where: str, defect: str) -> None:
     assert found.proof in STRONG
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=["plain", "told", "standing", "both"])
 @pytest.mark.parametrize("defect", ["off by one", "no bump", "double bump", "invents", "no row"])
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_a_defect_in_a_race_is_no_match(where: str, defect: str, way: dict[str, Any]) -> None:
@@ -926,6 +927,7 @@ def test_concurrent_calls_are_not_blamed() -> None:
     def together() -> None:
         if checked_side():
             barrier.wait(30)
+            time.sleep(TOGETHER_SECONDS)  # calls that are slow are not run one after the other by one worker
 
     candidate = world.candidate()
     candidate.between, candidate.after = together, together

@@ -10,8 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from time import monotonic
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from attrs import define
 
@@ -73,15 +72,12 @@ class Claim:
                 if other is not self:
                     other.others.update(refs)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def release(self) -> None:
+        """Let others have the records; may be done twice."""
         with self._claims.changed:
-            self._claims.active.discard(self)
-            self._claims.changed.notify_all()
+            if self in self._claims.active:
+                self._claims.active.discard(self)
+                self._claims.changed.notify_all()
 
 
 class Claims:
@@ -103,5 +99,5 @@ class Claims:
             self.landed.popitem(last=False)
 
     def of(self, refs: Collection[Ref]) -> Claim:
-        """Make a claim; `Claim.take` takes it, and leaving its ``with`` block gives it back."""
+        """Make a claim; `Claim.take` takes it, and `Claim.release` gives it back."""
         return Claim(self, refs)

@@ -8,8 +8,9 @@ exception, arguments and cancellation are never touched.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +49,11 @@ class Experiment:
 
     Its stage follows the migration's until it is given one of its own.
     """
+
+    together: Callable[[Sequence[Job], Callable[[Job, Any], None]], Iterator[tuple[Sequence[Job], float]]] | None = None
+    """How several calls are brought forward at once, where that is cheaper; see `write_groups.forward`."""
+    side_seconds = inf
+    """Of those: how long the checked side takes, about; until that is known, calls go alone."""
 
     def __init__(
         self,

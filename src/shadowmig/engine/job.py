@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shadowmig.engine.runner import Runner
     from shadowmig.engine.snapshot import Arguments
     from shadowmig.engine.stages import Row
-    from shadowmig.engine.write_state import Seen
+    from shadowmig.engine.write_state import Plan, Seen
 
 MESSAGE_LIMIT = 2000
 """Characters kept of an exception's message."""
@@ -143,6 +143,10 @@ class Job:
     """What a write gives the checked side besides the arguments."""
     not_before = 0.0
     """When the next step may be done (monotonic seconds)."""
+    plan: Plan | None = None
+    """What a write is to be compared by."""
+    ran: Outcome | None = None
+    """What the checked side of a write did, before the stores were looked at."""
     side_runs = False
     """Whether the checked side itself is running."""
     taken = False
@@ -229,6 +233,8 @@ class Job:
             self.phase = Phase.DONE
             self.experiment.dropped(reason)
             self.experiment.ended(self)
+            if self.plan is not None:
+                self.plan.claim.release()
         self.runner.done(self)
 
     def advance(self, result: Any) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shadowmig.engine.claims import Claims
 from shadowmig.engine.errands import Errands
@@ -17,12 +17,15 @@ from shadowmig.engine.overlap import Overlap
 from shadowmig.errors import StoreError
 from shadowmig.model import Reading, Record, Ref
 from shadowmig.stores.history import History
-from shadowmig.stores.together import Together
+from shadowmig.stores.together import Together, Wish
 
 if TYPE_CHECKING:
     from shadowmig.stores.sister import SisterStore
 
 MOST_BLAMED: Final = 1000
+
+Groups: TypeAlias = "Mapping[SisterStore, Sequence[Ref]]"
+"""Refs by the sister store that made them."""
 
 
 class _Pair:
@@ -88,51 +91,64 @@ class Mirror:
                 pair = self._pairs.setdefault(id(sister), _Pair(sister))
         return pair
 
-    def prove(self, refs: Iterable[Ref]) -> None:
+    def read_production(self, wants: Sequence[Groups]) -> list[dict[Ref, Record] | BaseException]:
         """
-        Have every sister store of these records prove that it is isolated, if it has not done so.
-
-        Raises:
-            NotIsolated: One is not.
-        """
-        for sister in by_sister(refs):
-            sister.prove()
-
-    def probe(self, refs: Iterable[Ref]) -> None:
-        """
-        Write a mark to every sister store of these records.
-
-        Raises:
-            StoreError: One cannot be written: down, full, read-only.
-        """
-        for sister in by_sister(refs):
-            sister.probe()
-
-    def read_production(self, refs: Iterable[Ref]) -> dict[Ref, Record]:
-        """Read production's records, in one round trip for each store, and learn from them."""
-        found: dict[Ref, Record] = {}
-        when = perf_counter()
-        for sister, group in by_sister(refs).items():
-            for record in self._pair(sister).production.read(group).records:
-                found[record.ref] = record
-                self.history.learn(record, when=when)
-        return found
-
-    def read_twins(self, refs: Iterable[Ref], marks: dict[Any, Any] | None = None) -> dict[Any, Reading]:
-        """
-        Read the sisters' records, in one round trip for each store.
+        Read production's records for several calls, in one round trip for each store, and learn from them.
 
         Args:
-            refs: What to read.
-            marks: By sister store: marks of an earlier reading, to be told what was written since.
+            wants: What to read, for each call.
 
         Returns:
-            A reading for each sister store.
+            For each call its records, or what went wrong.
         """
-        marks = marks or {}
-        return {
-            sister: self._pair(sister).twin.read(group, marks.get(sister)) for sister, group in by_sister(refs).items()
-        }
+        when = perf_counter()
+        found: list[dict[Ref, Record] | BaseException] = []
+        for readings in self._read([(groups, {}) for groups in wants], lambda pair: pair.production):
+            if isinstance(readings, BaseException):
+                found.append(readings)
+                continue
+            records = {record.ref: record for reading in readings.values() for record in reading.records}
+            for record in records.values():
+                self.history.learn(record, when=when)
+            found.append(records)
+        return found
+
+    def read_twins(
+        self, wants: Sequence[tuple[Groups, Mapping[SisterStore, Any]]]
+    ) -> list[dict[SisterStore, Reading] | BaseException]:
+        """
+        Read the sisters' records for several calls, in one round trip for each store.
+
+        Args:
+            wants: For each call: what to read, and marks of an earlier reading by sister store, to be told what was
+                written since.
+
+        Returns:
+            For each call a reading of each sister store, or what went wrong.
+        """
+        return self._read(wants, lambda pair: pair.twin)
+
+    def _read(
+        self, wants: Sequence[tuple[Groups, Mapping[SisterStore, Any]]], reader: Callable[[_Pair], Together]
+    ) -> list[dict[SisterStore, Reading] | BaseException]:
+        calls = [{sister: Wish(refs, marks.get(sister)) for sister, refs in groups.items()} for groups, marks in wants]
+        stores: dict[SisterStore, list[Wish]] = {}
+        for wishes in calls:
+            for sister, wish in wishes.items():
+                stores.setdefault(sister, []).append(wish)
+        for sister, together in stores.items():
+            reader(self._pair(sister)).fulfil(together)
+        return [_fulfilled(wishes) for wishes in calls]
+
+
+def _fulfilled(wishes: Mapping[SisterStore, Wish]) -> dict[SisterStore, Reading] | BaseException:
+    readings = {}
+    for sister, wish in wishes.items():
+        if wish.reading is None:
+            assert wish.error is not None
+            return wish.error
+        readings[sister] = wish.reading
+    return readings
 
 
 def by_sister(refs: Iterable[Ref]) -> dict[SisterStore, list[Ref]]:

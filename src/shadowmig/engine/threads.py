@@ -16,10 +16,11 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from heapq import heappop, heappush
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from shadowmig.engine.desk import do, move
@@ -36,13 +37,35 @@ LINGER: Final = 1.0
 """Seconds without traffic after which the conductor sleeps until it is woken."""
 
 
+MOST_TOGETHER: Final = 32
+"""Calls that one worker brings forward together."""
+TOGETHER_SECONDS: Final = 0.02
+"""Seconds that their checked sides, which run one after the other, may take in all."""
+
+
 class _Worker:
-    """The state of one worker thread, for the conductor."""
+    """
+    The state of one worker thread, for the conductor.
+
+    Attributes:
+        jobs: What it is at work on.
+        others: What it has taken besides.
+        until: When that must be over.
+        gone: Whether it was given up.
+    """
 
     def __init__(self) -> None:
-        self.job: Job | None = None
-        self.until = float("inf")
+        self.jobs: Sequence[Job] = ()
+        self.others: set[Job] = set()
+        self.until = inf
         self.gone = False
+
+
+class _Gathered:
+    """Given to a worker in place of a job: it is to take several of those that go together."""
+
+
+_GATHERED: Final = _Gathered()
 
 
 class Threads(Bound):
@@ -75,7 +98,9 @@ class Threads(Bound):
         self._taken: set[Job] = set()
         self._inbox: deque[Job] = deque()
         self._later: list[tuple[float, int, Job]] = []
-        self._ready: queue.SimpleQueue[Job | None]
+        self._ready: queue.SimpleQueue[Job | _Gathered | None]
+        self._gathered: deque[Job] = deque()
+        self._called = False
         self._bell: queue.SimpleQueue[None]
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._workers: list[_Worker] = []
@@ -148,7 +173,7 @@ class Threads(Bound):
         now = time.monotonic()
         with self._lock:
             while self._later and self._later[0][0] <= now:
-                self._ready.put(heappop(self._later)[2])
+                self._offer(heappop(self._later)[2])
 
     def _sort(self) -> None:
         """Move what came in into its lane, or to the workers."""
@@ -161,14 +186,25 @@ class Threads(Bound):
                         enter(lane, job)
                         continue
                     self._lanes[job.key] = deque()
-            self._ready.put(job)
+            self._offer(job)
         self._staff()
+
+    def _offer(self, *jobs: Job) -> None:
+        """Give jobs to the workers, those that go together to one of them."""
+        for job in jobs:
+            if job.experiment.together is None:
+                self._ready.put(job)
+                continue
+            self._gathered.append(job)
+            if not self._called:
+                self._called = True
+                self._ready.put(_GATHERED)
 
     def _staff(self) -> None:
         """Start workers if there is work for them."""
         waiting = self._ready.qsize()
         with self._lock:
-            idle = sum(worker.job is None for worker in self._workers)
+            idle = sum(not worker.jobs for worker in self._workers)
             room = min(self._most_workers, self._most_workers + self._most_stuck - self.stuck) - len(self._workers)
             hired = [_Worker() for _ in range(min(waiting - idle, room))]
             self._workers += hired
@@ -188,18 +224,18 @@ class Threads(Bound):
     def _watch(self) -> None:
         """Give up what is past its deadline."""
         now = time.monotonic()
-        late = []
+        late: list[Job] = []
         with self._lock:
             for worker in [worker for worker in self._workers if now >= worker.until]:
                 worker.gone = True
                 self._workers.remove(worker)
                 self.stuck += 1
-                late.append(worker.job)
+                late += worker.jobs
+                self._offer(*(worker.others.copy().difference(worker.jobs)))
         for job in late:
-            if job is not None:
-                if job.cancel is not None:
-                    job.cancel()
-                self._finished(job, LATE)
+            if job.cancel is not None:
+                job.cancel()
+            self._finished(job, LATE)
 
     # Workers -------------------------------------------------------------------------------------------------------
 
@@ -208,20 +244,69 @@ class Threads(Bound):
             job = self._ready.get()
             if job is None:
                 return
-            now = time.monotonic()
-            if job.phase is Phase.CHECK and now - job.submitted > self._max_wait:
-                self._release(job)
-                job.drop("stale")
-                continue
-            with self._lock:
-                worker.job, worker.until = job, now + job.deadline
-            result = do(job)
-            with self._lock:
-                worker.job, worker.until = None, float("inf")
-                if worker.gone:
-                    self.stuck -= 1
+            if isinstance(job, _Gathered):
+                self._work_together(worker, self._gather())
+            elif not self._stale(job):
+                self._enter(worker, [job], job.deadline)
+                result = do(job)
+                if self._enter(worker, (), inf):
+                    self._finished(job, result)
+        with self._lock:
+            self.stuck -= 1  # it came back after all
+
+    def _enter(self, worker: _Worker, jobs: Sequence[Job], seconds: float) -> bool:
+        """Have a worker begin with something, or with nothing; false if it was given up meanwhile."""
+        with self._lock:
+            worker.jobs, worker.until = jobs, time.monotonic() + seconds
+            return not worker.gone
+
+    def _stale(self, job: Job) -> bool:
+        """Drop a job that has waited for too long; whether it has."""
+        begun = job.phase is not Phase.CHECK or job.plan is not None
+        if begun or time.monotonic() - job.submitted <= self._max_wait:
+            return False
+        self._release(job)
+        job.drop("stale")
+        return True
+
+    def _gather(self) -> list[Job]:
+        """Take some of the jobs that go together, as many as are soon done, and leave the others to the next worker."""
+        self._called = False
+        taken: list[Job] = []
+        left = TOGETHER_SECONDS
+        while left > 0 and len(taken) < MOST_TOGETHER:
+            try:
+                job = self._gathered.popleft()
+            except IndexError:
+                return taken
+            if not self._stale(job):
+                taken.append(job)
+                left -= job.experiment.side_seconds if job.phase is Phase.CHECK else 0.0
+        if self._gathered and not self._called:
+            self._called = True
+            self._ready.put(_GATHERED)
+        return taken
+
+    def _work_together(self, worker: _Worker, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        worker.others = set(jobs)
+        forward = jobs[0].experiment.together
+        assert forward is not None
+        stations = forward(jobs, lambda job, result: self._leave(worker, job, result))
+        try:
+            for concerned, seconds in stations:
+                if not self._enter(worker, concerned, seconds):
                     return
-            self._finished(job, result)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must survive it
+            for job in list(worker.others) if self._enter(worker, (), inf) else ():
+                self._leave(worker, job, job.failed(error))
+        finally:
+            stations.close()  # type: ignore[attr-defined]  # it is a generator
+
+    def _leave(self, worker: _Worker, job: Job, result: object) -> None:
+        worker.others.discard(job)
+        self._finished(job, result)
 
     def _finished(self, job: Job, result: object) -> None:
         self._release(job)
@@ -234,7 +319,7 @@ class Threads(Bound):
         with self._lock:
             lane = self._lanes.get(job.key)
             if lane:
-                self._ready.put(lane.popleft())
+                self._offer(lane.popleft())
             else:
                 self._lanes.pop(job.key, None)
 
@@ -244,7 +329,7 @@ class Threads(Bound):
             with self._lock:
                 heappush(self._later, (job.not_before, job.number, job))
             return
-        self._ready.put(job)
+        self._offer(job)
         with suppress(RuntimeError):  # no more threads just now; the conductor tries again
             self._staff()
 
@@ -263,10 +348,15 @@ class Threads(Bound):
             try:
                 job = self._ready.get_nowait()
             except queue.Empty:
-                return
-            if job is not None:
+                break
+            if job is not None and not isinstance(job, _Gathered):
                 self._release(job)
                 job.drop(reason)
+        self._called = False
+        while self._gathered:
+            job = self._gathered.popleft()
+            self._release(job)
+            job.drop(reason)
 
     def close(self) -> None:
         """Stop the threads; what is not done is dropped and counted as ``closed``."""
@@ -275,7 +365,7 @@ class Threads(Bound):
             return
         self._bell.put(None)
         while self._inbox:
-            self._ready.put(self._inbox.popleft())
+            self._offer(self._inbox.popleft())
         self._drop_ready("closed")
         for _ in range(len(self._workers)):
             self._ready.put(None)

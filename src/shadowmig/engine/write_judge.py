@@ -162,6 +162,9 @@ class WriteJudge(Judge):
             sister = view.seen.sister[theirs]
             differences = self._differences(view, ours, decision.against, sister)
             later = view.seen.latest[theirs]
+            if differences and view.seen.looks == 1 and view.untouched(theirs):
+                found.waiting = True  # clients that wait for no reply may be ahead of their store
+                return
             late = later is not sister and view.seen.plan.claim.stands(theirs)
             if differences and late and not self._differences(view, ours, decision.against, later):
                 differences = Differences()  # it came late, but it came
@@ -354,6 +357,11 @@ class _View:
             at_version = version is not None and record.version == version and ref.kind != "entry"
             if at_version or (base is not None and not same(base, record)):
                 yield ref
+
+    def untouched(self, theirs: Ref) -> bool:
+        """Whether the sister's record is as it was before the checked side ran."""
+        before = self.seen.plan.before.get(theirs)
+        return before is not None and same(before, self.seen.sister[theirs])
 
     def facts(self, ours: Ref, theirs: Ref) -> Facts:
         """Collect what is known of one record."""

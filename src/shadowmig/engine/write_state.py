@@ -14,23 +14,44 @@ from shadowmig.stores.races import same
 
 if TYPE_CHECKING:
     from shadowmig.engine.job import Job
+    from shadowmig.engine.mirror import Groups
     from shadowmig.stores.sister import SisterStore
 
 
 @define
 class Plan:
-    """What is known right before the checked side runs."""
+    """
+    What is known right before the checked side runs.
+
+    Attributes:
+        call: The call as the service's functions see it, with its answer.
+        refs: What it touched.
+        wanted: The same, and what was hydrated, by sister store.
+        change: What ``version=`` told.
+        claim: Its hold on these records.
+        versions: The version that the call gave each record, where that is known.
+        told: The states that its events tell.
+        production: What production holds.
+        alone: Whether no other sampled write to these records was seen.
+        before: What the sister holds.
+        marks: When the sisters were read, as they count.
+        moved: Records of which nobody knows what the write found.
+        ready: Whether the sister is in the state that the write found.
+    """
 
     call: Call
     refs: list[Ref]
-    versions: dict[Ref, Any]
-    told: dict[Ref, Record]
-    production: dict[Ref, Record]
-    alone: bool
+    wanted: Groups
+    change: Any
     claim: Claim
+    versions: dict[Ref, Any] = field(factory=dict)
+    told: dict[Ref, Record] = field(factory=dict)
+    production: dict[Ref, Record] = field(factory=dict)
+    alone: bool = False
     before: dict[Ref, Record] = field(factory=dict)
     marks: dict[SisterStore, Any] = field(factory=dict)
     moved: set[Ref] = field(factory=set)
+    ready: bool = False
 
 
 @define

@@ -114,6 +114,9 @@ class MemcachedStore:
         """
         Give the client that the service was built with, or one of pymemcache's; the same object each time.
 
+        That of pymemcache waits for the answer to each command: a write that was not answered may come after a later
+        one on another connection, and whether it was refused is never known.
+
         A forked child is given one of its own, unless it was handed in.
 
         Raises:
@@ -265,6 +268,7 @@ class MemcachedStore:
             "connect_timeout": self._timeout,
             "timeout": self._timeout,
             "no_delay": True,
+            "default_noreply": False,
             "key_prefix": self._prefix,
             "allow_unicode_keys": True,
         }

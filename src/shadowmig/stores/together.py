@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define
 
 from shadowmig.errors import StoreError, StoreUnavailable
 from shadowmig.model import Reading, Ref
@@ -16,12 +16,27 @@ Read = Callable[[Sequence[Ref], Any], Reading]
 """Reads refs, and what changed since a mark."""
 
 
-@define
-class _Wish:
+@define(eq=False)
+class Wish:
+    """
+    What somebody wants to be read.
+
+    Attributes:
+        refs: The records.
+        since: A mark, to be told what was written after it; others' marks are kept apart.
+        reading: What was read.
+        error: Or what the store raised.
+    """
+
     refs: Sequence[Ref]
-    since: Any
+    since: Any = None
     reading: Reading | None = None
     error: BaseException | None = None
+
+    @property
+    def fulfilled(self) -> bool:
+        """Whether it was tried."""
+        return self.reading is not None or self.error is not None
 
 
 class Together:
@@ -34,7 +49,7 @@ class Together:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._turn = threading.Lock()
-        self._waiting: deque[_Wish] = deque()
+        self._waiting: deque[Wish] = deque()
 
     def read(self, refs: Sequence[Ref], since: Any = None) -> Reading:
         """
@@ -42,22 +57,26 @@ class Together:
 
         Args:
             refs: What to read.
-            since: A mark, to be told what was written after it; others' marks are kept apart.
+            since: See `Wish`.
 
         Raises:
             Exception: Whatever the store raised; all who waited get the same.
         """
-        wish = _Wish(refs, since)
-        self._waiting.append(wish)
-        with self._turn:
-            if wish.reading is None and wish.error is None:
-                self._read_all([self._waiting.popleft() for _ in range(len(self._waiting))])
+        wish = Wish(refs, since)
+        self.fulfil([wish])
         if wish.reading is not None:
             return wish.reading
         assert wish.error is not None
         raise wish.error
 
-    def _read_all(self, wishes: list[_Wish]) -> None:
+    def fulfil(self, wishes: Sequence[Wish]) -> None:
+        """Read for several wishes, perhaps together with others'; what the store raises is kept in them."""
+        self._waiting.extend(wishes)
+        with self._turn:
+            if not all(wish.fulfilled for wish in wishes):
+                self._read_all([self._waiting.popleft() for _ in range(len(self._waiting))])
+
+    def _read_all(self, wishes: list[Wish]) -> None:
         try:
             if len(wishes) == 1:
                 wishes[0].reading = self._read(wishes[0].refs, wishes[0].since)
@@ -68,8 +87,8 @@ class Together:
             start = 0
             for wish in wishes:
                 end = start + len(wish.refs)
-                changed = () if wish.since is None else tuple(one for one in reading.changed if one.at >= wish.since)
-                wish.reading = evolve(reading, records=reading.records[start:end], changed=changed)
+                changed = () if wish.since is None else tuple([one for one in reading.changed if one.at >= wish.since])
+                wish.reading = Reading(reading.records[start:end], reading.mark, changed)
                 start = end
         except BaseException as error:
             if len(wishes) > 1 and isinstance(error, StoreError) and not isinstance(error, StoreUnavailable):

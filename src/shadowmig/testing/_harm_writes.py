@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from shadowmig.compare import exact
-from shadowmig.engine import writes
+from shadowmig.engine import write_groups
 from shadowmig.migration import Migration
 from shadowmig.model import Call, Ref, Verdict
 from shadowmig.stores.memory import MemorySpace, MemoryStore
@@ -24,11 +24,11 @@ BRISK: Final = 0.25
 @contextmanager
 def brisk() -> Iterator[None]:
     """Have steps that ask stores be given up soon meanwhile."""
-    before, writes.PATIENCE = writes.PATIENCE, BRISK
+    before, write_groups.PATIENCE = write_groups.PATIENCE, BRISK
     try:
         yield
     finally:
-        writes.PATIENCE = before
+        write_groups.PATIENCE = before
 
 
 class WriteRig(Rig):
