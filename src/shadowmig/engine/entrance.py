@@ -137,6 +137,8 @@ class Entrance(Experiment):
         if job.ticket is not None:
             job.undisturbed = job.ticket.alone
             job.ticket.served()
+            if job.ticket.met and error is None:
+                self._get_mirror().contest.guess(job.name, job.base.values())
         super()._hand_over(job, ended, value, error)
         if not job.taken:
             self.ended(job)

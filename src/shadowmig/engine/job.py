@@ -180,6 +180,11 @@ class Job:
         self.at = time()
         self.started = perf_counter()
 
+    @property
+    def name(self) -> tuple[str, int]:
+        """What it is called in this process."""
+        return self.experiment.name, self.number
+
     # Caller's path -------------------------------------------------------------------------------------------------
 
     def returned(self, value: Any) -> None:

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shadowmig.engine.claims import Claims
+from shadowmig.engine.contest import Contest
 from shadowmig.engine.errands import Errands
 from shadowmig.engine.overlap import Overlap
 from shadowmig.errors import StoreError
@@ -44,6 +45,7 @@ class Mirror:
         self.history = History()
         self.overlap = Overlap()
         self.claims = Claims()
+        self.contest = Contest()
         self.errands = Errands()
         self.makes_up = False
         """Whether some checked side makes up ids of its own, so that production lacks what another call wrote."""

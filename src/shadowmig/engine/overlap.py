@@ -21,11 +21,13 @@ class _Entity:
 class Ticket:
     """One write's hold on its entity, and on the records it starts from."""
 
-    __slots__ = ("_clean", "_entities", "_held", "_open", "_overlap")
+    __slots__ = ("_clean", "_entities", "_held", "_open", "_overlap", "met")
 
     def __init__(self, overlap: Overlap) -> None:
         self._overlap = overlap
         self._clean = self._open = self._held = True
+        self.met = False
+        """Whether another one that was not judged yet held the entity; its transaction may have been open."""
         self._entities: list[tuple[Hashable, _Entity, int]] = []
 
     def add(self, keys: Iterable[Hashable], *, late: bool = False) -> None:
@@ -40,6 +42,7 @@ class Ticket:
             for key in dict.fromkeys(keys):
                 entity = self._overlap.entities.setdefault(key, _Entity())
                 self._clean = self._clean and (entity.held if late else entity.open) == 0
+                self.met = self.met or entity.held > 0
                 entity.begun += 1
                 entity.open += self._open
                 entity.held += 1

@@ -160,17 +160,31 @@ class WriteJudge(Judge):
         if decision.step == "compare":
             assert decision.against is not None
             sister = view.seen.sister[theirs]
-            differences = self._differences(view, ours, decision.against, sister)
+            told = view.told(ours, decision)
+            differences = self._differences(view, ours, decision.against, sister, told=told)
             later = view.seen.latest[theirs]
             if differences and view.seen.looks == 1 and view.untouched(theirs):
                 found.waiting = True  # clients that wait for no reply may be ahead of their store
                 return
             late = later is not sister and view.seen.plan.claim.stands(theirs)
-            if differences and late and not self._differences(view, ours, decision.against, later):
+            if differences and late and not self._differences(view, ours, decision.against, later, told=told):
                 differences = Differences()  # it came late, but it came
+            if differences and decision.proof == "version" and (contested := self._contested(view, ours)) is not None:
+                decision = evolve(decision, otherwise=contested)
             self._take(differences, decision, found)
             return
         self._follow(decision, view, ours, found)
+
+    def _contested(self, view: _View, ours: Ref) -> Decision | None:
+        """Say what to do if production may be at this version by another write's doing; ``None`` if it is not."""
+        plan, base = view.seen.plan, view.base.get(ours)
+        version = plan.versions.get(ours)
+        if version is None and base is not None and type(base.version) is int:
+            version = base.version + 1
+        others = self._get_mirror().contest.others(view.job.name, ours, version)
+        if others is None and not view.settled:
+            return Decision("wait")
+        return None if others is False else Decision("raced", reason="contested")
 
     def _take(self, differences: Differences, decision: Decision, found: _Findings) -> None:
         if differences and decision.otherwise is not None:
@@ -190,7 +204,8 @@ class WriteJudge(Judge):
 
     def _follow(self, decision: Decision, view: _View, ref: Ref, found: _Findings) -> None:
         self._without(decision, found)
-        if decision.step == "raced" and decision.reason in ("base moved", "moved on") and view.seen.plan.alone:
+        unseen = view.seen.plan.alone and not (view.job.ticket is not None and view.job.ticket.met)
+        if decision.step == "raced" and decision.reason in ("base moved", "moved on") and unseen:
             base, now = view.base.get(ref), view.seen.plan.production[ref]
             note = (
                 "Called a race although no other sampled write was seen. If others write this record unsampled, sample "
@@ -199,10 +214,11 @@ class WriteJudge(Judge):
             before = None if base is None else base.version
             found.suspicious.append(Difference("@version", "changed", before, now.version, note=note, ref=ref))
 
-    def _differences(self, view: _View, ref: Ref, production: Record, sister: Record) -> Differences:
+    def _differences(
+        self, view: _View, ref: Ref, production: Record, sister: Record, *, told: bool = False
+    ) -> Differences:
         with Operation("compare"):
-            told = production.ref is not ref and not production.meta
-            if told or (production.raw is None and not production.meta and sister.meta):
+            if told:
                 sister = project(sister, production)
             if view.renaming.places and production.exists and sister.exists:
                 served, checked = view.oriented(production.value, sister.value)
@@ -357,6 +373,10 @@ class _View:
             at_version = version is not None and record.version == version and ref.kind != "entry"
             if at_version or (base is not None and not same(base, record)):
                 yield ref
+
+    def told(self, ours: Ref, decision: Decision) -> bool:
+        """Whether production's state is what an event tells of it, which may be only a part."""
+        return decision.proof == "event" and decision.against is not self.seen.plan.production[ours]
 
     def untouched(self, theirs: Ref) -> bool:
         """Whether the sister's record is as it was before the checked side ran."""

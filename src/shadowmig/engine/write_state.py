@@ -115,7 +115,7 @@ def _far(before: Any, after: Any) -> bool:
 
 
 def learn_events(
-    refs: Iterable[Ref], production: Mapping[Ref, Record], history: History, *, when: float
+    refs: Iterable[Ref], production: Mapping[Ref, Record], history: History, job: Job
 ) -> dict[Ref, Record]:
     """
     Learn from production's events what records they tell of, at which version.
@@ -124,7 +124,7 @@ def learn_events(
         refs: What the call touched.
         production: What production holds.
         history: Where to keep it.
-        when: When the write was over.
+        job: The call.
 
     Returns:
         The states that the call's change gave those records; `MISSING` for one that is gone.
@@ -141,7 +141,7 @@ def learn_events(
             if version is None and (number == 0 or value is MISSING):
                 version = event.version  # which is that of the record it tells of first
             record = told[target] = Record(target, value, version)
-            history.tell(record, when=when)
+            history.tell(record, when=job.submitted_at, base=job.base.get(target))
     return told
 
 

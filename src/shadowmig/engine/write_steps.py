@@ -73,10 +73,12 @@ class Steps(Entrance):
             for record in job.base.values():
                 history.learn(record, when=job.base_read)
             operation = "touches"
-            plan.told = learn_events(plan.refs, production, history, when=job.submitted_at)
+            plan.told = learn_events(plan.refs, production, history, job)
             plan.versions = {ref: record.version for ref, record in plan.told.items() if record.version is not None}
             operation = "version"
             self._add_versions(plan, job.base)
+            if job.served is not None and job.served.error is None:
+                self.mirror.contest.note(job.name, job.base if self._options.counter else {}, plan.versions)
             return None
         except BaseException as error:
             return self.cannot(job, operation, error)
@@ -170,7 +172,7 @@ class Steps(Entrance):
         known = history.at(ref, version - 1, since=since)
         if known is not None:
             return known
-        now, told = plan.before[ref], history.told(ref, version - 1, since=since)
+        now, told = plan.before[ref], history.told(ref, version - 1, since=since, base=base)
         if told is not None and now.version == version - 1 and alike(project(now, told), told):
             return now
         if ref.kind == "key" and any(other.kind == "row" and other not in plan.moved for other in plan.before):
@@ -230,7 +232,7 @@ class Steps(Entrance):
             assert job.checked is not None and job.checked.seen is not None
             twins = {record.ref: record for reading in readings.values() for record in reading.records}
             refs = job.checked.seen.plan.refs
-            return production, twins, learn_events(refs, production, self.mirror.history, when=job.submitted_at)
+            return production, twins, learn_events(refs, production, self.mirror.history, job)
         except BaseException as error:
             return self.cannot(job, "sister", error)
 

@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from shadowmig.model import Record, Ref
+from shadowmig.stores.races import same
 
 MOST_RECORDS: Final = 1024
 MOST_STATES: Final = 32
@@ -24,8 +25,24 @@ LARGEST: Final = 64 * 1024
 """Characters or bytes in a record's texts above which it is not kept."""
 
 
-_States = OrderedDict[Hashable, tuple[float, Record]]
-"""By version: when it was so at the latest (monotonic seconds), and what."""
+@frozen
+class _State:
+    """
+    One state of a record.
+
+    Attributes:
+        when: When it was so at the latest, in monotonic seconds.
+        record: The state.
+        base: What the write that told of it had found.
+    """
+
+    when: float
+    record: Record
+    base: Record | None = None
+
+
+_States = OrderedDict[Hashable, _State]
+"""By version."""
 
 
 @define
@@ -56,15 +73,16 @@ class History:
             if not record.exists:
                 self._end(record.ref)
             elif _keepable(record):
-                _keep(self._life(record.ref).read, record.version, (when, record))
+                _keep(self._life(record.ref).read, record.version, _State(when, record))
 
-    def tell(self, record: Record, *, when: float = math.inf) -> None:
+    def tell(self, record: Record, *, when: float = math.inf, base: Record | None = None) -> None:
         """
         Keep the state of a record as an event tells it; `MISSING` for one that is gone.
 
         Args:
             record: What is told.
-            when: When the write of the event was over.
+            when: When the write of the event was over, though its transaction may have been open for longer.
+            base: What that write had found.
         """
         with self._lock:
             if not record.exists:
@@ -73,7 +91,7 @@ class History:
                 return
             life = self._life(record.ref) if record.exists else self._lives.get(record.ref)
             if life is not None:
-                _keep(life.told, record.version, (when, record))
+                _keep(life.told, record.version, _State(when, record, base))
 
     def at(self, ref: Ref, version: Any, *, since: float = -math.inf) -> Record | None:
         """
@@ -84,20 +102,31 @@ class History:
             version: The version.
             since: A time before which nobody can have seen it: an older state is that of an earlier record.
         """
-        return self._find(ref, version, "read", since)
+        return self._find(ref, version, "read", since, None)
 
-    def told(self, ref: Ref, version: Any, *, since: float = -math.inf) -> Record | None:
-        """Give what an event told of a record at a version, or ``None``; see `at`."""
-        return self._find(ref, version, "told", since)
+    def told(self, ref: Ref, version: Any, *, since: float = -math.inf, base: Record | None = None) -> Record | None:
+        """
+        Give what an event told of a record at a version, or ``None``; see `at`.
 
-    def _find(self, ref: Ref, version: Any, how: str, since: float) -> Record | None:
+        Args:
+            ref: The record.
+            version: The version.
+            since: As for `at`.
+            base: What was found at that time. A write that found the very same is later, whenever it was over.
+        """
+        return self._find(ref, version, "told", since, base)
+
+    def _find(self, ref: Ref, version: Any, how: str, since: float, base: Record | None) -> Record | None:
         with self._lock:
             life = self._lives.get(ref)
             if life is None or not isinstance(version, Hashable):
                 return None
             states: _States = getattr(life, how)
-            when, record = states.get(version, (-math.inf, None))
-            return record if when >= since else None
+            state = states.get(version)
+            if state is None:
+                return None
+            follows = base is not None and state.base is not None and same(base, state.base)
+            return state.record if follows or state.when >= since else None
 
     def _end(self, ref: Ref) -> None:
         life = self._lives.get(ref)
@@ -119,7 +148,7 @@ def _keepable(record: Record) -> bool:
     return record.version is not None and isinstance(record.version, Hashable) and _size(record) <= LARGEST
 
 
-def _keep(states: _States, key: Hashable, state: tuple[float, Record]) -> None:
+def _keep(states: _States, key: Hashable, state: _State) -> None:
     states[key] = state
     states.move_to_end(key)
     if len(states) > MOST_STATES:
