@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,7 +48,8 @@ class Group:
                 run()
 
         self.candidate.between = between
-        with migration(runner=workers(count)) as made:
+        runner = workers(count)
+        with migration(runner=runner) as made:
             update = made.write(
                 self.world.control.update,
                 candidate=self.candidate.update,
@@ -62,6 +64,8 @@ class Group:
             gate.wait()
             for number in self.numbers:
                 update(number, "x")
+            while len(runner._gathered) < CALLS:  # the conductor hands them on
+                time.sleep(0.001)
             free.set()
             for store in self.places.values():
                 store.reads.clear()
