@@ -23,7 +23,7 @@ from shadowmig.engine.desk import Desk
 from shadowmig.engine.experiment import Experiment
 from shadowmig.engine.handlers import Implementation, check_other, check_shared, implementation
 from shadowmig.engine.mirror import Mirror
-from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, seconds, text, whole
+from shadowmig.engine.options import ReadArguments, ReadOptions, function, read_options, text, whole
 from shadowmig.engine.publisher import Publisher, warm_up
 from shadowmig.engine.runner import Inline, Runner
 from shadowmig.engine.sampling import always, checked_sampler
@@ -35,6 +35,7 @@ from shadowmig.engine.write_options import WriteArguments, write_options
 from shadowmig.engine.writes import WriteExperiment
 from shadowmig.errors import ConfigError, HandlerError
 from shadowmig.findings import secrets
+from shadowmig.given import seconds
 from shadowmig.model import Call, Comparison, Finding, Side, Stage, Summary
 from shadowmig.protocols import Redactor, Sampler, Sink
 

@@ -187,7 +187,7 @@ def writes_per_second(write: Callable[[int, str], object], done: Callable[[], ob
 
 def throughput(made: Service) -> tuple[float, float]:
     """Measure the throughput as a share of the floor's, and our own CPU milliseconds a write."""
-    runner = Threads(workers=8, queue=20_000)
+    runner = Threads(workers=4, queue=20_000)
     migration = Migration("bench", sinks=[], budget=1.0, runner=runner)
     compared: Any = migration.write(
         made.update,
@@ -203,7 +203,7 @@ def throughput(made: Service) -> tuple[float, float]:
 
     def paced(comment_id: int, body: str) -> None:
         while runner.pending() > 200:
-            time.sleep(0.001)
+            time.sleep(0.005)
         compared(comment_id, body)
 
     made.db.prove(), made.cache.prove(), made.events.prove()

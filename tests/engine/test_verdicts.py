@@ -14,7 +14,8 @@ import pytest
 from shadowmig import Difference, Migration, exact, structural
 from shadowmig.engine import Breaker, Inline, Threads
 from shadowmig.engine.experiment import SUSPICIOUS
-from shadowmig.engine.judge import MOST_DIFFERENCES, overlap
+from shadowmig.engine.judge import overlap
+from shadowmig.given import MOST_DIFFERENCES
 from shadowmig.model import Comparison, Raised, Side, Verdict
 from shadowmig.sinks import Memory
 

@@ -6,21 +6,17 @@ Runs other people's code (comparator, ``version=``) off the caller's path. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from shadowmig.engine.counts import Counts
 from shadowmig.engine.guard import Guard, sent_from_outside
 from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.options import ReadOptions
-from shadowmig.errors import CompareError
 from shadowmig.findings import fold
+from shadowmig.given import differences
 from shadowmig.model import Comparison, Difference, Differences, Observation, Raised, Side, Verdict
 from shadowmig.protocols import Comparator
-
-MOST_DIFFERENCES: Final = 1000
-"""Differences taken from a comparator in one call; more are cut."""
 
 
 def compare_errors(rule: str | Comparator) -> Comparator:
@@ -61,34 +57,11 @@ def differ(control: Observation, candidate: Observation, compare: Comparator, er
         Exception: Whatever the comparator raised.
     """
     if control.raised is None and candidate.raised is None:
-        return _taken(compare(control=control.value, candidate=candidate.value))
+        return differences(compare(control=control.value, candidate=candidate.value))
     if control.raised is not None and candidate.raised is not None:
-        return _taken(errors(control=control.raised, candidate=candidate.raised))
+        return differences(errors(control=control.raised, candidate=candidate.raised))
     return Differences(
         [Difference("$", "raised", control.raised or control.value, candidate.raised or candidate.value)]
-    )
-
-
-def _taken(found: Any) -> Differences:
-    if isinstance(found, Differences):
-        return found
-    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
-        raise CompareError(
-            f"The comparator returned a {type(found).__name__}.",
-            remedy="Return differences: an empty list means equal.",
-        )
-    items = list(islice(found, MOST_DIFFERENCES + 1))
-    for item in items:
-        if not isinstance(item, Difference):
-            raise CompareError(
-                f"The comparator returned a {type(item).__name__} among the differences.",
-                remedy="Return shadowmig.Difference objects.",
-            )
-    kept = items[:MOST_DIFFERENCES]
-    return Differences(
-        [item for item in kept if item.rule is None],
-        ignored=[item for item in kept if item.rule is not None],
-        truncated=len(items) > len(kept),
     )
 
 

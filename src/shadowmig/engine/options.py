@@ -13,6 +13,7 @@ from shadowmig.engine.breaker import Breaker
 from shadowmig.engine.sampling import checked_sampler
 from shadowmig.engine.stages import as_stage
 from shadowmig.errors import ConfigError
+from shadowmig.given import seconds
 from shadowmig.model import Call, Stage
 from shadowmig.protocols import Comparator, Sampler
 
@@ -137,21 +138,6 @@ def _breaker(breaker: object) -> Breaker:
     if isinstance(breaker, Breaker):
         return breaker
     raise ConfigError(f"breaker is {breaker!r}.", remedy="Use Breaker(...).", field="breaker", value=breaker)
-
-
-def seconds(value: object, field: str) -> float:
-    """
-    Read a duration above zero.
-
-    Raises:
-        ConfigError: It is not a positive finite number of seconds, nor such a timedelta.
-    """
-    amount = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
-        raise ConfigError(
-            f"{field} is {value!r}.", remedy="Use seconds above 0, or a timedelta.", field=field, value=value
-        )
-    return float(amount)
 
 
 def whole(value: object, field: str, least: int = 1) -> int:

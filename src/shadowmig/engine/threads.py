@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 from shadowmig.engine.desk import do, move
 from shadowmig.engine.job import LATE, Phase, enter
-from shadowmig.engine.options import seconds, whole
+from shadowmig.engine.options import whole
 from shadowmig.engine.runner import Bound
+from shadowmig.given import seconds
 
 if TYPE_CHECKING:
     from shadowmig.engine.job import Job

@@ -8,9 +8,10 @@ from typing import Any, Final, Literal
 
 from attrs import asdict, frozen
 
-from shadowmig.engine.options import CommonArguments, ReadArguments, ReadOptions, function, read_options, seconds
+from shadowmig.engine.options import CommonArguments, ReadArguments, ReadOptions, function, read_options
 from shadowmig.engine.renaming import Generated, generated
 from shadowmig.errors import ConfigError
+from shadowmig.given import seconds
 from shadowmig.model import Call, Ref
 from shadowmig.protocols import Sampler
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -61,10 +59,3 @@ def check_names(table: Table) -> None:
                 field="tables",
                 value=name,
             )
-
-
-def seconds(value: object) -> float:
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
-        raise ConfigError(f"timeout is {value!r}.", remedy="Use seconds above 0.", field="timeout", value=value)
-    return float(number)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import evolve
 
-from shadowmig.errors import CompareError
+from shadowmig import given
 from shadowmig.model import MISSING, Difference, Differences, Record, Ref, Undecodable
 from shadowmig.protocols import Comparator
 
 _EXACT: Final = ("type", "flags", "count")
-_MOST: Final = 1000
 
 
 def differences(*, control: Record, candidate: Record, compare: Comparator, tolerance: float) -> Differences:
@@ -37,7 +35,7 @@ def differences(*, control: Record, candidate: Record, compare: Comparator, tole
     if any(unreadable):
         values = Differences(_bytes(control, candidate) if all(unreadable) else _kinds(control, candidate))
     else:
-        values = _taken(compare(control=control.value, candidate=candidate.value))
+        values = given.differences(compare(control=control.value, candidate=candidate.value))
     return Differences(
         [*_placed(values, ref), *_beside(control, candidate, tolerance)],
         ignored=_placed(values.ignored, ref),
@@ -87,27 +85,3 @@ def _close(left: float | None, right: float | None, tolerance: float) -> bool:
 
 def _placed(found: Iterable[Difference], ref: Ref) -> list[Difference]:
     return [evolve(difference, ref=ref) for difference in found]
-
-
-def _taken(found: Any) -> Differences:
-    if isinstance(found, Differences):
-        return found
-    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
-        raise _no_differences(found)
-    items = list(islice(found, _MOST + 1))
-    for item in items:
-        if not isinstance(item, Difference):
-            raise _no_differences(item)
-    kept = items[:_MOST]
-    return Differences(
-        [item for item in kept if item.rule is None],
-        ignored=[item for item in kept if item.rule is not None],
-        truncated=len(items) > _MOST,
-    )
-
-
-def _no_differences(found: object) -> CompareError:
-    return CompareError(
-        f"The comparator returned a {type(found).__name__}.",
-        remedy="Return an iterable of shadowmig.Difference; an empty one means equal.",
-    )

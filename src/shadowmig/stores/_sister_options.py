@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any, Final
 
 from shadowmig.errors import ConfigError
@@ -68,26 +67,4 @@ def comparator(value: Any) -> Comparator | None:
         remedy="Use structural(...), exact, deep(...) or a function (*, control, candidate).",
         field="compare",
         value=value,
-    )
-
-
-def seconds(value: Any, field: str, *, zero: bool) -> float:
-    """
-    Read a duration.
-
-    Args:
-        value: What was given.
-        field: The option's name.
-        zero: Whether 0 is allowed.
-
-    Raises:
-        ConfigError: It is no finite number of seconds and no timedelta, or is too small.
-    """
-    amount = value.total_seconds() if isinstance(value, timedelta) else value
-    number = isinstance(amount, int | float) and not isinstance(amount, bool)
-    if number and 0 <= amount < float("inf") and (amount > 0 or zero):
-        return float(amount)
-    least = "of at least 0" if zero else "above 0"
-    raise ConfigError(
-        f"{field} is {value!r}.", remedy=f"Use seconds {least}, or a timedelta.", field=field, value=value
     )

@@ -27,6 +27,8 @@ def of_production(refs: Sequence[Ref], reading: Reading, *, owner: Refs, transla
         StoreError: The store gave another number of records, or the translation failed.
     """
     records = map(translation.from_production, _answered(refs, reading, owner.name))
+    if not reading.changed:
+        return Reading(tuple(records), reading.mark)
     changed = (evolve(change, ref=owner.named(change.ref)) for change in reading.changed)
     return Reading(tuple(records), reading.mark, tuple(changed))
 
@@ -48,6 +50,8 @@ def of_sister(
         StoreError: The store gave another number of records, or the translation failed.
     """
     records = map(translation.from_sister, _answered(refs, reading, owner.name))
+    if not reading.changed:
+        return Reading(tuple(records), reading.mark)
     asked = {_address(place): ref for place, ref in zip(places, refs, strict=True)}
     changed: list[Change] = []
     for change in reading.changed:

@@ -20,10 +20,10 @@ process reads that server by ``gets`` from then on. Give ``meta_commands=False``
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from pymemcache.client.hash import HashClient  # type: ignore[import-untyped]  #
 from pymemcache.client.rendezvous import RendezvousHash  # type: ignore[import-untyped]  # it ships no types
 
 from shadowmig.errors import ConfigError, StoreError
+from shadowmig.given import seconds
 from shadowmig.model import Reading, Record, Ref
 from shadowmig.protocols import Codec
 from shadowmig.stores import _roles
@@ -78,14 +79,12 @@ class MemcachedStore:
         codec: Codec | Mapping[str, Codec] | None = None,
         version: Callable[[Any], Any] | None = None,
         client: Any = None,
-        timeout: float = 1.0,
+        timeout: float | timedelta = 1.0,
         hasher: Callable[[], Any] = RendezvousHash,
         key_prefix: str | bytes = "",
         connections: int = 8,
         meta_commands: bool = True,
     ) -> None:
-        if not (isinstance(timeout, (int, float)) and 0 < timeout < math.inf):
-            raise ConfigError(f"timeout is {timeout!r}.", remedy="Use seconds.", field="timeout", value=timeout)
         for name, given in (("hasher", hasher), ("version", version)):
             if not callable(given) and (name, given) != ("version", None):
                 raise ConfigError(f"{name} is {given!r}.", remedy="Give a callable.", field=name, value=given)
@@ -101,7 +100,7 @@ class MemcachedStore:
         self._prefix = key_prefix.encode() if isinstance(key_prefix, str) else key_prefix
         self._version = version
         self._records = Records(codec, version, prefix=self._prefix, store=repr(self))
-        self._timeout = float(timeout)
+        self._timeout = seconds(timeout, "timeout")
         self._hasher = hasher
         self._given = client
         self._clients: dict[int, Any] = {}

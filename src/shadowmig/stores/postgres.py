@@ -22,6 +22,7 @@ import psycopg
 from psycopg.sql import SQL
 
 from shadowmig.errors import ConfigError, StoreError
+from shadowmig.given import seconds
 from shadowmig.model import Reading, Record, Ref
 from shadowmig.stores import _pg_nonce, _pg_options, _roles
 from shadowmig.stores._pg_client import Connections
@@ -89,7 +90,7 @@ class PostgresStore:
         self._where = _pg_nonce.schemas(self._tables.values())
         self._layouts: dict[str, Layout] = {}
         self._link = Link(
-            parameters, pool, name=repr(self), timeout=_pg_options.seconds(timeout), connections=connections
+            parameters, pool, name=repr(self), timeout=seconds(timeout, "timeout"), connections=connections
         )
 
     @property

@@ -40,6 +40,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import redis
@@ -47,6 +48,7 @@ from redis import asyncio as aioredis
 from redis import exceptions as driver
 
 from shadowmig.errors import ConfigError, StoreError
+from shadowmig.given import seconds
 from shadowmig.model import Reading, Record, Ref
 from shadowmig.protocols import Codec
 from shadowmig.stores import _roles
@@ -110,7 +112,7 @@ class RedisStore:
         streams: Iterable[Stream] = (),
         codec: Codec | Mapping[Any, Codec] | None = None,
         version: Callable[[Any], Any] | None = None,
-        timeout: float = 1.0,
+        timeout: float | timedelta = 1.0,
         connections: int = 4,
     ) -> None:
         if url is not None and not isinstance(url, str):
@@ -122,15 +124,16 @@ class RedisStore:
         ]
         if not places:
             raise ConfigError("url is missing.", remedy="Give a URL, or a client as reader=.", field="url")
-        for name, value, least in (("timeout", timeout, 0.001), ("connections", connections, 1)):
-            if not isinstance(value, int | float) or not value >= least:
-                raise ConfigError(f"{name} is {value!r}.", remedy=f"Use {least} or more.", field=name, value=value)
+        if type(connections) is not int or connections < 1:
+            raise ConfigError(
+                f"connections is {connections!r}.", remedy="Use 1 or more.", field="connections", value=connections
+            )
         if version is not None and not callable(version):
             raise ConfigError(f"version is {version!r}.", remedy="Give a function.", field="version", value=version)
         self._places = (places[0], places[-1])
         self._url = url
         self._loops_from_url = url is not None and reader is None
-        self._timeout = timeout
+        self._timeout = seconds(timeout, "timeout")
         self._connections = connections
         self._streams = by_name(streams)
         self._codecs = Codecs(codec)

@@ -21,6 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.errors import ConfigError
+from shadowmig.given import seconds
 from shadowmig.model import Differences, Reading, Record, Ref
 from shadowmig.protocols import Comparator, Store
 from shadowmig.stores import _sister_copy, _sister_options, _sister_readings
@@ -86,8 +87,8 @@ class SisterStore(Pair):
             )
         self._translation = translation or Translation()
         self._compare = _sister_options.comparator(compare)
-        self._tolerance = _sister_options.seconds(ttl_tolerance, "ttl_tolerance", zero=True)
-        self._keep = None if keep is None else _sister_options.seconds(keep, "keep", zero=False)
+        self._tolerance = seconds(ttl_tolerance, "ttl_tolerance", zero=True)
+        self._keep = None if keep is None else seconds(keep, "keep")
         self._take_roles()
 
     # Reading.

@@ -96,7 +96,7 @@ class Json:
                 number (``NaN``) or none that a float can hold (``1e999``).
         """
         # As text: given bytes, the parser would guess at other encodings.
-        return json.loads(data.decode(), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
+        return _READER.decode(data.decode())
 
 
 @frozen
@@ -235,3 +235,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large for a float")
     return number
+
+
+_READER: Final = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
