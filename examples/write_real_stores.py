@@ -50,6 +50,11 @@ class Stores:
         )
         # docs end
 
+    def prove(self) -> None:
+        """Prove that the sisters are not production, as a process should when it starts; it connects, too."""
+        for store in (self.db, self.cache, self.events):
+            store.prove()
+
     def close(self) -> None:
         """Close all connections."""
         for store in (self.db, self.cache, self.events):
@@ -145,6 +150,7 @@ def main() -> list[str]:
             )
         stores = Stores((urls[0], urls[1]), (cache.url, twin.url), (redis.url, redis.url.replace("/0", "/1")))
         stores.db.provision()
+        stores.prove()
         with Migration("comments", sinks=[]) as migration:
             comments = compare(migration, stores)
             first = comments.create("First!")
