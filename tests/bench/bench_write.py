@@ -187,7 +187,7 @@ def writes_per_second(write: Callable[[int, str], object], done: Callable[[], ob
 
 def throughput(made: Service) -> tuple[float, float]:
     """Measure the throughput as a share of the floor's, and our own CPU milliseconds a write."""
-    runner = Threads(workers=4, queue=20_000)
+    runner = Threads(queue=20_000)
     migration = Migration("bench", sinks=[], budget=1.0, runner=runner)
     compared: Any = migration.write(
         made.update,

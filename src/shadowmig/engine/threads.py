@@ -41,7 +41,9 @@ LINGER: Final = 1.0
 MOST_TOGETHER: Final = 32
 """Calls that one worker brings forward together."""
 TOGETHER_SECONDS: Final = 0.02
-"""Seconds that their checked sides, which run one after the other, may take in all."""
+"""Seconds that their checked sides, which run one after the other, may take in all while others wait for work."""
+BEHIND_SECONDS: Final = 0.2
+"""The same when there is more to do than all workers can take at once."""
 
 
 class _Worker:
@@ -274,15 +276,16 @@ class Threads(Bound):
         """Take some of the jobs that go together, as many as are soon done, and leave the others to the next worker."""
         self._called = False
         taken: list[Job] = []
-        left = TOGETHER_SECONDS
-        while left > 0 and len(taken) < MOST_TOGETHER:
+        share = min(MOST_TOGETHER, len(self._gathered) // self._most_workers)
+        took = 0.0
+        while len(taken) < MOST_TOGETHER and took < (BEHIND_SECONDS if len(taken) < share else TOGETHER_SECONDS):
             try:
                 job = self._gathered.popleft()
             except IndexError:
                 return taken
             if not self._stale(job):
                 taken.append(job)
-                left -= job.experiment.side_seconds if job.phase is Phase.CHECK else 0.0
+                took += job.experiment.side_seconds if job.phase is Phase.CHECK else 0.0
         if self._gathered and not self._called:
             self._called = True
             self._ready.put(_GATHERED)
