@@ -31,7 +31,7 @@ def defect_named(name):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_all_planted_defects_are_found(seed):
     """Every planted defect is found with each seed, and no finding is about anything else."""
-    outcome = play(made_up(seed), defects=CATALOGUE, seed=seed, calls=1200)
+    outcome = play(made_up(seed), defects=CATALOGUE, seed=seed, calls=800)
     assert outcome.truth.alarms == []
     assert [defect.name for defect in CATALOGUE if not outcome.found(defect)] == []
     assert outcome.unexplained() == []
@@ -65,7 +65,7 @@ def test_defect_that_is_not_planted_is_not_found(name):
     """Leaving out one defect removes its findings and no others."""
     left_out = defect_named(name)
     planted = [defect for defect in CATALOGUE if defect != left_out]
-    outcome = play(made_up(4), defects=planted, seed=4, calls=1200)
+    outcome = play(made_up(4), defects=planted, seed=4, calls=800)
     assert outcome.found(left_out) == []
     assert [defect.name for defect in planted if not outcome.found(defect)] == []
     assert outcome.as_it_must_be

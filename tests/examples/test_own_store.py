@@ -14,6 +14,7 @@ def test_example():
     assert EXAMPLE.main() == ["settings user:bob $.theme changed: 'Light' | 'light'"]
 
 
+@pytest.mark.usefixtures("slow_examples")
 class TestSqliteStore(StoreContract):
     """The contract, on SQLite files."""
 

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowmig.findings import lost, merge
@@ -80,6 +80,7 @@ def batch(source, at, *findings, summaries=(), migration="m", **more):
     return Batch(source, migration, "", START + timedelta(seconds=at), findings, summaries, **more)
 
 
+@settings(settings.get_profile("slow"))
 @given(st.lists(BATCHES, max_size=8), st.randoms())
 def test_order_and_repetition_do_not_matter(batches, random):
     """Shuffled, and with batches given again, the result is the same."""

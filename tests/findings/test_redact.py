@@ -9,7 +9,7 @@ import types
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowmig.errors import ConfigError
@@ -92,6 +92,7 @@ class Opaque:
 
 
 @pytest.mark.parametrize("key", KEYS)
+@settings(settings.get_profile("slow"))
 @given(wraps=WRAPS, inner=st.sampled_from([SECRET, SECRET.encode(), [SECRET], {"x": SECRET}, Thing(SECRET)]))
 def test_nothing_under_a_secret_key_passes(key, wraps, inner):
     """Whatever lies under a secret name, however deep, is not in what people read."""

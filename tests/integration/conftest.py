@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("write_faults_support")
+from shadowmig.testing.servers import Memcached, Postgres, Redis
 
-from write_faults_servers import database, own  # noqa: E402 - asserts in what these import must be rewritten first
-from write_faults_support import Places  # noqa: E402 - as above
+pytest.register_assert_rewrite("write_faults_support", "write_faults_servers")
 
-from shadowmig.testing.servers import Memcached, Postgres, Redis  # noqa: E402 - as above
+from write_faults_places import Places  # noqa: E402 - the asserts of what it imports must be rewritten first
+from write_faults_servers import database, own  # noqa: E402 - its asserts must be rewritten first
 
 
 @pytest.fixture(scope="session")

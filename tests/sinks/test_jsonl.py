@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowmig.errors import ConfigError, RecordError
@@ -64,6 +64,7 @@ def path(tmp_path):
     return tmp_path / "findings.jsonl"
 
 
+@settings(settings.get_profile("slow"))
 @given(given=st.lists(BATCHES, max_size=3))
 def test_round_trip(tmp_path_factory, given):
     """What is read is what was written, with any text in it."""

@@ -22,6 +22,7 @@ def own_servers():
             yield first, second, third
 
 
+@pytest.mark.usefixtures("slow_examples")
 class OnMemcached(StoreContract):
     """What all runs on Memcached share."""
 

@@ -48,6 +48,7 @@ def databases(postgres):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@pytest.mark.usefixtures("slow_examples")
 class OnPostgres(StoreContract):
     """What all runs on Postgres share."""
 

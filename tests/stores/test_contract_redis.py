@@ -13,6 +13,7 @@ from shadowmig.stores import RedisStore, Stream
 from shadowmig.testing import StoreContract
 
 
+@pytest.mark.usefixtures("slow_examples")
 class OnRedis(StoreContract):
     """What all runs on Redis share."""
 

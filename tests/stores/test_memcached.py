@@ -6,7 +6,7 @@ import time
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memcached_support import Proxy, key, own_server
 from pymemcache.client.base import Client, PooledClient
@@ -115,6 +115,7 @@ def test_no_end(store, service, memcached_prefix):
     assert one(store, f"{memcached_prefix}a").meta == {"flags": 0, "ttl": None}
 
 
+@settings(settings.get_profile("slow"))
 @given(
     entries=st.dictionaries(
         st.one_of(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.binary(min_size=1, max_size=150)),

@@ -1,6 +1,7 @@
 """Reading: what comes of rows, keys, versions and marks, and what is refused."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -186,13 +187,13 @@ def test_several_rows_without_fold(url):
         (row("comments", datetime(2026, 1, 1, tzinfo=UTC)), r"table 'comments': .*InvalidTextRepresentation"),
     ],
 )
-@pytest.mark.parametrize("beside", [[], [row("comments", 1), row("votes", "ann", 1)]])
-def test_wrong_refs(store, ref, match, beside):
+def test_wrong_refs(store, ref, match):
     """A ref that does not fit its table is refused with the table's name and a remedy, and the next read works."""
-    with pytest.raises(StoreError, match=match) as caught:
-        store.read([*beside, ref])
-    assert "2026" not in str(caught.value)
-    assert store.read([row("comments", 1)]).records[0].exists
+    for beside in ([], [row("comments", 1), row("votes", "ann", 1)]):
+        with pytest.raises(StoreError, match=match) as caught:
+            store.read([*beside, ref])
+        assert "2026" not in str(caught.value)
+        assert store.read([row("comments", 1)]).records[0].exists
 
 
 def test_key_kinds(url):
@@ -257,21 +258,23 @@ def test_hostile_names(postgres_url, names):
     store.close()
 
 
-@given(
-    key=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
-    data=st.binary(max_size=20),
-)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_key(postgres_url, key, data):
+def test_any_key(postgres_url):
     """Any text and any bytes work as keys, in reads of one and of many."""
-    run(postgres_url, "CREATE TABLE IF NOT EXISTS pairs (k text, b bytea, PRIMARY KEY (k, b))")
+    run(postgres_url, "CREATE TABLE pairs (k text, b bytea, PRIMARY KEY (k, b))")
     store = PostgresStore(postgres_url, tables=[Table("pairs", key=["k", "b"])], timeout=20)
-    with psycopg.connect(postgres_url) as connection:
+
+    @given(
+        key=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+        data=st.binary(max_size=20),
+    )
+    def holds(key, data):
         connection.execute("INSERT INTO pairs VALUES (%s, %s) ON CONFLICT DO NOTHING", [key, data])
-    ref = row("pairs", key, data)
-    assert store.read([ref]).records[0].value == {"k": key, "b": data}
-    assert [each.value for each in store.read([ref, ref]).records] == [{"k": key, "b": data}] * 2
-    store.close()
+        ref = row("pairs", key, data)
+        assert store.read([ref]).records[0].value == {"k": key, "b": data}
+        assert [each.value for each in store.read([ref, ref]).records] == [{"k": key, "b": data}] * 2
+
+    with psycopg.connect(postgres_url, autocommit=True) as connection, contextlib.closing(store):
+        holds()
 
 
 def test_ten_thousand(store, url):

@@ -1,5 +1,6 @@
 """Writing: what is read of one database is the same in another after it was written there, whatever its type."""
 
+import contextlib
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import ip_address, ip_interface
@@ -8,7 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from postgres_support import database, row, run
 from psycopg.types.range import Range
@@ -155,24 +156,27 @@ JSON = st.recursive(
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
 
-@given(
-    texts=st.lists(st.none() | TEXT, max_size=4),
-    documents=st.lists(JSON, max_size=3),
-    data=st.binary(max_size=20),
-    number=st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**20), max_value=10**20),
-    at=st.datetimes(timezones=st.just(UTC)),
-)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_read(postgres_url, texts, documents, data, number, at):
+def test_what_is_written_is_read(postgres_url):
     """Any value that a column can hold is read as it was written."""
     columns = "id int PRIMARY KEY, texts text[], documents jsonb[], data bytea, number numeric, at timestamptz"
-    run(postgres_url, f"CREATE TABLE IF NOT EXISTS kinds ({columns})")
+    run(postgres_url, f"CREATE TABLE kinds ({columns})")
     store = PostgresStore(postgres_url, tables=[Table("kinds", key="id")], timeout=20)
-    documents = [JSON_NULL if each is None else each for each in documents]
-    value = {"id": 1, "texts": texts, "documents": documents, "data": data, "number": number, "at": at}
-    store.write([Record(row("kinds", 1), value)])
-    assert store.read([row("kinds", 1)]).records[0].value == value
-    store.close()
+
+    @given(
+        texts=st.lists(st.none() | TEXT, max_size=4),
+        documents=st.lists(JSON, max_size=3),
+        data=st.binary(max_size=20),
+        number=st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**20), max_value=10**20),
+        at=st.datetimes(timezones=st.just(UTC)),
+    )
+    def holds(texts, documents, data, number, at):
+        documents = [JSON_NULL if each is None else each for each in documents]
+        value = {"id": 1, "texts": texts, "documents": documents, "data": data, "number": number, "at": at}
+        store.write([Record(row("kinds", 1), value)])
+        assert store.read([row("kinds", 1)]).records[0].value == value
+
+    with contextlib.closing(store):
+        holds()
 
 
 def test_what_the_server_makes_itself(pair):

@@ -215,7 +215,7 @@ def test_first_reading(redis_url, client):
         pipe.execute()
     found = {}
     for lookback in (0, 1500, 10_000):
-        store = RedisStore(redis_url, streams=[Stream("events", id="id", lookback=lookback)])
+        store = RedisStore(redis_url, streams=[Stream("events", id="id", lookback=lookback)], timeout=10)
         found[lookback] = sum(record.exists for record in store.read([entry("events", n) for n in range(3500)]).records)
         store.close()
     assert found == {0: 1001, 1500: 2001, 10_000: 3500}

@@ -26,7 +26,8 @@ def hydrated(keys, **options):
     """Make a pair with records hydrated, and give it with a time at which they are due."""
     db = pair(**options)
     db.hydrate([Record(db.key(key), key) for key in keys])
-    return db, time.monotonic() + KEEP + 60  # what is used by the test itself is due by then, too
+    # What is used by the test itself is due by then, too. Whole seconds, so that sums and differences are exact.
+    return db, round(time.monotonic()) + KEEP + 60
 
 
 def test_read_both():

@@ -44,7 +44,7 @@ class Entrance(Experiment):
                 refs = list(self._options.hydrate(call))
                 if self._options.key is None and refs:
                     job.key = hash(refs[0])
-            job.ticket = self._get_mirror().overlap.enter(*(() if job.key is None else (job.key,)), *refs)
+            job.ticket = self._get_mirror().overlap.enter(*({job.key, *refs} if job.key is not None else set(refs)))
             job.started = perf_counter()
             if refs and self.is_async:
                 job.prepare = lambda: self._prepare(job, refs)

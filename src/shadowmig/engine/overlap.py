@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable
 from attrs import define
 
 
-@define
+@define(eq=False)
 class _Entity:
     begun: int = 0
     """Writes begun while anybody held the entity."""
@@ -38,11 +38,16 @@ class Ticket:
             keys: Their names.
             late: Whether the write is over already: then whoever holds one may have come in between.
         """
+        entities = self._overlap.entities
         with self._overlap.lock:
-            for key in dict.fromkeys(keys):
-                entity = self._overlap.entities.setdefault(key, _Entity())
-                self._clean = self._clean and (entity.held if late else entity.open) == 0
-                self.met = self.met or entity.held > 0
+            for key in keys:
+                entity = entities.get(key)
+                if entity is None:
+                    entity = entities[key] = _Entity()
+                elif entity.held:
+                    self.met = True
+                    if late or entity.open:
+                        self._clean = False
                 entity.begun += 1
                 entity.open += self._open
                 entity.held += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
@@ -26,7 +26,9 @@ def of_production(refs: Sequence[Ref], reading: Reading, *, owner: Refs, transla
     Raises:
         StoreError: The store gave another number of records, or the translation failed.
     """
-    records = map(translation.from_production, _answered(refs, reading, owner.name))
+    records = _answered(refs, reading, owner.name)
+    if translation.production is not None:
+        records = [translation.from_production(record) for record in records]
     if not reading.changed:
         return Reading(tuple(records), reading.mark)
     changed = (evolve(change, ref=owner.named(change.ref)) for change in reading.changed)
@@ -49,7 +51,9 @@ def of_sister(
     Raises:
         StoreError: The store gave another number of records, or the translation failed.
     """
-    records = map(translation.from_sister, _answered(refs, reading, owner.name))
+    records = _answered(refs, reading, owner.name)
+    if translation.sister is not None:
+        records = [translation.from_sister(record) for record in records]
     if not reading.changed:
         return Reading(tuple(records), reading.mark)
     asked = {_address(place): ref for place, ref in zip(places, refs, strict=True)}
@@ -63,7 +67,7 @@ def of_sister(
     return Reading(tuple(records), reading.mark, tuple(changed))
 
 
-def _answered(refs: Sequence[Ref], reading: Reading, name: str) -> Iterator[Record]:
+def _answered(refs: Sequence[Ref], reading: Reading, name: str) -> Sequence[Record]:
     """Give each record the ref it was asked for."""
     if len(reading.records) != len(refs):
         raise StoreError(
@@ -71,8 +75,10 @@ def _answered(refs: Sequence[Ref], reading: Reading, name: str) -> Iterator[Reco
             remedy="Correct the adapter; shadowmig.testing.StoreContract tests it.",
             store=name,
         )
-    for ref, record in zip(refs, reading.records, strict=True):
-        yield record if record.ref is ref else evolve(record, ref=ref)
+    return [
+        record if record.ref is ref else evolve(record, ref=ref)
+        for ref, record in zip(refs, reading.records, strict=True)
+    ]
 
 
 def _address(ref: Ref) -> tuple[Any, ...]:

@@ -23,6 +23,8 @@ if kind != "interrupt":
         raise kinds[kind]("from a signal")
 
     signal.signal(signal.SIGALRM, on_alarm)
+else:  # a shell has its background jobs ignore it, and their children too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 state = {"where": "", "done": False}
 
