@@ -6,7 +6,7 @@ Each docstring says who calls it, from which thread, and what an exception does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from shadowmig.model import Batch, Call, Difference, Reading, Record, Ref, RuleUse
@@ -164,6 +164,32 @@ class AsyncStore(Protocol):
 
     async def aread(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
         """Do what `Store.read` does."""
+        ...
+
+
+@runtime_checkable
+class PartedStore(Protocol):
+    """A `Store` that can be read in two parts, so that ``hydrate=`` waits for several stores at the same time."""
+
+    def reading(
+        self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None
+    ) -> Generator[None, None, Reading]:
+        """
+        Do what `Store.read` does, as a generator: it yields once when the request is on its way, then takes the answer
+        and returns the reading. If it is closed in between, the connection is not used again.
+        """
+        ...
+
+
+@runtime_checkable
+class ToldStore(Protocol):
+    """A `Store` that knows the exceptions of its clients, so that an outage of a sister is not taken for a defect."""
+
+    def is_outage(self, error: type[BaseException]) -> bool:
+        """
+        Tell whether an exception of this class, which the service's code got from `Store.client`, is about the server:
+        it could not be reached, had no room, or gave up. Others are about what it was asked.
+        """
         ...
 
 

@@ -1,8 +1,8 @@
 """The example of a store adapter: it does what it says, and keeps the contract of stores."""
 
 import pytest
+from example_support import load_example
 
-from conftest import load_example
 from shadowmig.model import Ref
 from shadowmig.testing import StoreContract
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from example_support import load_example
 
 from shadowmig import Verdict
 
@@ -139,8 +140,6 @@ def test_write_service_finds_both_bugs(example, found, capsys):
 
 def test_write_real_stores_finds_both_bugs(postgres, memcached, redis, capsys):
     """The write tutorial on real servers finds the same two bugs."""
-    from conftest import load_example
-
     assert load_example("write_real_stores").main() == [
         "answer $.body changed",
         "cache comment:* $.body changed",

@@ -18,6 +18,7 @@ from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_options import WriteOptions
 from shadowmig.errors import StoreUnavailable
 from shadowmig.model import MISSING, Call, Record, Ref, Verdict
+from shadowmig.stores.parted import side_by_side
 
 
 class _Slow(Exception):
@@ -71,12 +72,9 @@ class Entrance(Experiment):
 
     def _hydrate(self, job: Job, refs: list[Ref]) -> None:
         started = job.base_read = perf_counter()
-        end = started + self._options.hydrate_timeout
-        for sister, group in by_sister(refs).items():
-            left = end - perf_counter()
-            if left <= 0:
-                raise _Slow
-            self._took(job, sister.read_production(group, timeout=left).records)
+        limit = self._options.hydrate_timeout
+        reads = [sister.reading_production(group, timeout=limit) for sister, group in by_sister(refs).items()]
+        job.base = {record.ref: record for reading in side_by_side(reads) for record in reading.records}
         self._hydrated(job, started)
 
     async def _prepare(self, job: Job, refs: list[Ref]) -> None:

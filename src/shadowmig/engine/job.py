@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextvars import copy_context
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shadowmig.engine.stages import Row
     from shadowmig.engine.write_state import Plan, Seen
 
+MOST_CAUSES = 5
+"""Exceptions looked at of a chain of them."""
 MESSAGE_LIMIT = 2000
 """Characters kept of an exception's message."""
 
@@ -47,6 +49,7 @@ class Outcome:
     Attributes:
         frozen: The frozen value, or ``None``.
         error: Class of the exception, or ``None``.
+        kinds: The same, and the classes of what it was raised from.
         message: Its text, capped.
         late: Whether the deadline passed.
         problem: Why there is nothing to compare, as the verdict and its reason; or ``None``.
@@ -56,6 +59,7 @@ class Outcome:
 
     frozen: Any = None
     error: type[BaseException] | None = None
+    kinds: tuple[type[BaseException], ...] = ()
     message = ""
     late = False
     problem: tuple[Verdict, str] | None = None
@@ -67,6 +71,7 @@ class Outcome:
     def set_error(self, error: BaseException) -> None:
         """Keep class and text of an exception; its traceback would keep frames and what they hold alive."""
         self.error = type(error)
+        self.kinds = tuple([type(one) for one in _causes(error)])
         try:
             self.message = str(error)[:MESSAGE_LIMIT]
         except Exception as broken:
@@ -82,6 +87,16 @@ class Outcome:
             return Observation(side, raised=raised, duration=self.duration)
         value = MISSING if self.frozen is None else self.frozen.thaw()
         return Observation(side, value=value, duration=self.duration)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an exception, and what it was raised from; they may go in circles."""
+    cause: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__
 
 
 def without_answer(verdict: Verdict, reason: str) -> Outcome:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from attrs import define, field
@@ -148,8 +149,10 @@ def ready(jobs: Sequence[Job]) -> list[Outcome | None]:
     ends: dict[Job, Outcome] = {}
     for job in jobs:
         try:
-            for sister in _plan(job).wanted:
+            known = _plan(job)
+            for sister in known.wanted:
                 sister.prove()
+                known.servers[sister] = sister.proved
         except BaseException as error:
             ends[job] = _of(job).cannot(job, "sister", error)
     going = [job for job in jobs if job not in ends]
@@ -196,7 +199,20 @@ def look(jobs: Sequence[Job]) -> list[Outcome]:
 
 
 def look_again(jobs: Sequence[Job]) -> list[Any]:
-    """Read the records of both sides once more; for each call its records in production, and in the sisters."""
+    """
+    Read the records of both sides once more; for each call its records in production, and in the sisters.
+
+    Of a call whose checked side took too long, the sisters are asked whether it was their fault; it gets ``()``.
+    """
+    results: dict[Job, Any] = {job: _asked([job], "sister", partial(_tried, job))[0] for job in jobs if _is_late(job)}
+    others = [job for job in jobs if job not in results]
+    results |= zip(others, _reread(others), strict=True)
+    return [results[job] for job in jobs]
+
+
+def _reread(jobs: Sequence[Job]) -> list[Any]:
+    if not jobs:
+        return []
     seen = [_seen(job) for job in jobs]
     ours: list[Groups] = [by_sister([*(ours for ours, _ in one.pairs), *one.stray]) for one in seen]
     theirs: list[tuple[Groups, Mapping[SisterStore, Any]]] = [
@@ -204,13 +220,36 @@ def look_again(jobs: Sequence[Job]) -> list[Any]:
     ]
     productions = _asked(jobs, "sister", lambda: _mirror(jobs).read_production(ours))
     twins = _asked(jobs, "sister", lambda: _mirror(jobs).read_twins(theirs))
-    results = []
-    for job, production, readings in zip(jobs, productions, twins, strict=True):
-        if isinstance(production, Outcome) or isinstance(readings, Outcome):
+    lost = [_asked([job], "sister", partial(_kept, job))[0] for job in jobs]
+    results: list[Any] = []
+    for job, production, readings, kept in zip(jobs, productions, twins, lost, strict=True):
+        if isinstance(kept, Outcome):
+            results.append(kept)
+        elif isinstance(production, Outcome) or isinstance(readings, Outcome):
             results.append(production if isinstance(production, Outcome) else readings)
         else:
             results.append(_of(job).see_again(job, production, readings))
     return results
+
+
+def _is_late(job: Job) -> bool:
+    return job.checked is not None and job.checked.late
+
+
+def _tried(job: Job) -> list[tuple[()]]:
+    """Write a mark to the sisters of a call, for one that hangs may have held up the checked side."""
+    for sister in _plan(job).wanted:
+        sister.probe()
+    return [()]
+
+
+def _kept(job: Job) -> list[bool]:
+    """Ask the sisters that lack something whether they are still what they were."""
+    seen = _seen(job)
+    for sister in seen.lost:
+        sister.still(seen.plan.servers.get(sister))
+    seen.kept = seen.kept or bool(seen.lost)
+    return [True]
 
 
 def let_go(jobs: Iterable[Job]) -> None:

@@ -82,13 +82,15 @@ class WriteJudge(Judge):
             verdict, reason = job.checked.problem
             return Comparison(verdict, reason=reason)
         if job.checked.late:
-            return deadline(job)
+            return None  # it may be the sister's fault
         return self._verdict(job)
 
     def _again(self, job: Job) -> Comparison | None:  # type: ignore[override]  # a write may be looked at many times
         assert job.checked is not None
         if not isinstance(job.again, tuple):
             return broken("sister" if job.again is None else _reason(job.again))
+        if job.checked.late:
+            return deadline(job)
         production, twins, told = job.again
         seen = job.checked.seen
         assert seen is not None
@@ -166,6 +168,8 @@ class WriteJudge(Judge):
             if differences and view.seen.looks == 1 and view.untouched(theirs):
                 found.waiting = True  # clients that wait for no reply may be ahead of their store
                 return
+            if differences and self._may_be_lost(view, ours, sister, found):
+                return
             late = later is not sister and view.seen.plan.claim.stands(theirs)
             if differences and late and not self._differences(view, ours, decision.against, later, told=told):
                 differences = Differences()  # it came late, but it came
@@ -174,6 +178,14 @@ class WriteJudge(Judge):
             self._take(differences, decision, found)
             return
         self._follow(decision, view, ours, found)
+
+    def _may_be_lost(self, view: _View, ours: Ref, sister: Record, found: _Findings) -> bool:
+        """Whether the sister lacks a record and was not asked yet whether it is the server that it was."""
+        if sister.exists or view.seen.kept:
+            return False
+        view.seen.lost.add(ours.owner)
+        found.waiting = True
+        return True
 
     def _contested(self, view: _View, ours: Ref) -> Decision | None:
         """Say what to do if production may be at this version by another write's doing; ``None`` if it is not."""
@@ -258,7 +270,10 @@ class WriteJudge(Judge):
         if not both and not production.exists and not view.failed and sister.exists and not view.committed_anywhere:
             found.unseen = True
             return
-        self._take(self._differences(view, ours, production, sister), decision, found)
+        differences = self._differences(view, ours, production, sister)
+        if differences and self._may_be_lost(view, ours, sister, found):
+            return
+        self._take(differences, decision, found)
         if both and not self._in_order(view, ours, production, sister):
             note = "The sister has it before an event that production has before it, or the other way round."
             control, candidate = view.oriented(production.token, sister.token)

@@ -35,6 +35,7 @@ class Plan:
         alone: Whether no other sampled write to these records was seen.
         before: What the sister holds.
         marks: When the sisters were read, as they count.
+        servers: Which servers they were.
         moved: Records of which nobody knows what the write found.
         ready: Whether the sister is in the state that the write found.
     """
@@ -50,6 +51,7 @@ class Plan:
     alone: bool = False
     before: dict[Ref, Record] = field(factory=dict)
     marks: dict[SisterStore, Any] = field(factory=dict)
+    servers: dict[SisterStore, str | None] = field(factory=dict)
     moved: set[Ref] = field(factory=set)
     ready: bool = False
 
@@ -68,6 +70,8 @@ class Seen:
         still: Records that two reads found alike, on both sides.
         since: When they were read first (`perf_counter`).
         looks: How often they were read.
+        lost: Sister stores that lack what the checked side may have written, so that they may have lost it.
+        kept: Whether they were found to be the servers that they were.
     """
 
     plan: Plan
@@ -78,6 +82,8 @@ class Seen:
     since: float
     still: set[Ref] = field(factory=set)
     looks: int = 1
+    lost: set[SisterStore] = field(factory=set)
+    kept: bool = False
 
 
 def started_elsewhere(plan: Plan, job: Job, *, counter: bool) -> bool:

@@ -16,7 +16,7 @@ from shadowmig.engine.guard import sent_from_outside
 from shadowmig.engine.job import Job, Outcome, without_answer
 from shadowmig.engine.mirror import by_sister
 from shadowmig.engine.write_state import Plan, Seen, learn_events, project, started_elsewhere
-from shadowmig.errors import ConfigError, NotIsolated, StoreError
+from shadowmig.errors import ConfigError, NotIsolated
 from shadowmig.model import MISSING, Call, Reading, Record, Ref, Side, Verdict
 from shadowmig.stores.races import alike
 
@@ -185,7 +185,7 @@ class Steps(Entrance):
         """Say which records of production and sister are to be compared."""
         try:
             if outcome.error is not None and (job.served is None or job.served.error is not outcome.error):
-                if issubclass(outcome.error, StoreError):
+                if any(sister.is_outage(kind) for sister in plan.wanted for kind in outcome.kinds):
                     self.guard.count("sister", f"the checked side got {outcome.error.__name__}")
                     return without_answer(Verdict.BROKEN, "sister")
                 for sister in plan.wanted:

@@ -156,8 +156,9 @@ class WriteExperiment(Steps):
         """Give the outcome of a check that ran out of time: the side's fault if it was running, else the stores'."""
         if job.side_runs:
             return super().given_up(job)
-        self.guard.count("sister", "the stores took too long")
-        return without_answer(Verdict.BROKEN, "sister")
+        operation = "sister" if job.plan is not None and job.plan.production else "production"
+        self.guard.count(operation, "the stores took too long")
+        return without_answer(Verdict.BROKEN, operation)
 
 
 def _alone(job: Job) -> Any:

@@ -10,6 +10,7 @@ from shadowmig.model import Ref
 from shadowmig.stores._mc_meta import READS, NoMeta, Refused, Request
 from shadowmig.stores._mc_server import Server, addresses
 from shadowmig.stores._mc_socket import Connection, Garbled
+from shadowmig.stores.parted import Parted, whole
 
 _REMEDIES: Final = {
     "too large": "Give this server the item limit (-I) of the one that the record came from.",
@@ -83,21 +84,25 @@ class Servers:
             StoreError: A server refused, or what answers is no Memcached.
             ProductionRefused: Something that writes was to be sent, and may not.
         """
+        return whole(self.asking(requests, deadline, again=again))
+
+    def asking(self, requests: Sequence[Request], deadline: float, *, again: bool) -> Parted[list[Any]]:
+        """Do what `ask` does, in two parts."""
         if not requests:
             return []
         if self._hasher is None:
-            return self._exchange([(self.all[0], requests)], deadline, again=again)[0]
+            return (yield from self._exchange([(self.all[0], requests)], deadline, again=again))[0]
         homes = [self._home(request) for request in requests]
         parts: dict[Server, list[Request]] = {}
         for server, request in zip(homes, requests, strict=True):
             parts.setdefault(server, []).append(request)
-        replies = self._exchange(list(parts.items()), deadline, again=again)
+        replies = yield from self._exchange(list(parts.items()), deadline, again=again)
         queues: dict[Server, Iterator[Any]] = {server: iter(each) for server, each in zip(parts, replies, strict=True)}
         return [next(queues[server]) for server in homes]
 
     def ask_all(self, requests: Sequence[Request], deadline: float, *, again: bool) -> list[list[Any]]:
         """Send the same requests to every server, and give the replies of each; raises what `ask` raises."""
-        return self._exchange([(server, requests) for server in self.all], deadline, again=again)
+        return whole(self._exchange([(server, requests) for server in self.all], deadline, again=again))
 
     def close(self) -> None:
         """Close idle connections, and those in use when their call ends; later calls use a new one each."""
@@ -115,17 +120,17 @@ class Servers:
             )
         return self._by_name[name]
 
-    def _exchange(self, parts: Sequence[_Part], deadline: float, *, again: bool) -> list[list[Any]]:
+    def _exchange(self, parts: Sequence[_Part], deadline: float, *, again: bool) -> Parted[list[list[Any]]]:
         try:
-            return self._once(parts, deadline)
+            return (yield from self._once(parts, deadline))
         except _Failed as failed:
             if not (again and failed.passing):
                 raise self._explain(failed.server, failed.error) from failed.error
         for server, _ in parts:
             server.close()  # after a restart all idle connections are as dead as this one
-        return self._exchange(parts, deadline, again=False)
+        return (yield from self._exchange(parts, deadline, again=False))
 
-    def _once(self, parts: Sequence[_Part], deadline: float) -> list[list[Any]]:
+    def _once(self, parts: Sequence[_Part], deadline: float) -> Parted[list[list[Any]]]:
         """Send everything to all servers, then take the replies of one after the other."""
         held: list[tuple[Server, Connection, Sequence[Request]]] = []
         connection: Connection | None = None
@@ -137,6 +142,7 @@ class Servers:
                 connection = server.take(deadline)
                 held.append((server, connection, requests))
                 self._send(connection, requests, deadline)
+            yield
             for server, connection, requests in held:  # noqa: B007  # it tells where it failed
                 replies.append(_replies(connection, requests))
         except BaseException as error:

@@ -32,6 +32,7 @@ class Connections:
         self._keep = keep
         self._idle: list[psycopg.Connection] = []
         self._pid = os.getpid()
+        self._closed = 0
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection]:
@@ -41,18 +42,19 @@ class Connections:
         Raises:
             psycopg.Error: Connecting, committing, or rolling back failed.
         """
-        connection = self._take()
+        closed, connection = self._closed, self._take()
         try:
             yield connection
             if connection.broken or not connection.closed:  # not if the service has closed it
                 connection.commit()
         except BaseException:
-            self._end(connection)
+            self._end(connection, closed)
             raise
-        self._end(connection)
+        self._end(connection, closed)
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others close when they come back. More can be made later."""
+        self._closed += 1
         idle, self._idle = self._mine(), []
         for connection in idle:
             connection.close()
@@ -74,7 +76,7 @@ class Connections:
                 return connection
             connection.close()
 
-    def _end(self, connection: psycopg.Connection) -> None:
+    def _end(self, connection: psycopg.Connection, closed: int) -> None:
         try:
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 connection.rollback()
@@ -82,7 +84,7 @@ class Connections:
                 connection.autocommit = False
         except psycopg.Error:
             connection.close()
-        if connection.closed or len(self._mine()) >= self._keep:
+        if connection.closed or closed != self._closed or len(self._mine()) >= self._keep:
             connection.close()
         else:
             self._idle.append(connection)

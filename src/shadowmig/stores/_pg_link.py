@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from attrs import define, field
@@ -24,11 +24,17 @@ from shadowmig.errors import ProductionRefused, StoreError
 from shadowmig.stores._pg_errors import outage, refusal
 from shadowmig.stores._pg_session import READ_ONLY, SNAPSHOT, WRITE, borrowed, conninfo
 from shadowmig.stores._pg_wire import Broken, Command, Late, Line, Refused, Unreached, connect, exchange, hung_up
+from shadowmig.stores.parted import Parted, whole
 
 if TYPE_CHECKING:
     import asyncio
 
+    from psycopg.abc import PQGen
     from psycopg.pq.abc import PGresult
+    from psycopg.waiting import Wait
+
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -122,12 +128,20 @@ class Link:
             StoreError: It refused.
             ProductionRefused: Something is to be written after `forbid`.
         """
+        return whole(self.running(commands, write=write, joint=joint, timeout=timeout))
+
+    def running(
+        self, commands: Sequence[Command], *, write: bool = False, joint: bool = False, timeout: float | None = None
+    ) -> Parted[list[PGresult]]:
+        """Do what `run` does, in two parts."""
         with self._told(timeout, write=write) as (deadline, interval):
             for fresh in (write, True):
                 try:
                     with self._line(deadline, interval, fresh=fresh and not write, live=write) as line:
                         talk = exchange(line, commands, self._begin(write=write, joint=joint), deadline)
-                        return waiting.wait(talk, line.pgconn.socket, interval)
+                        wants = next(talk)
+                        yield
+                        return waiting.wait(_going_on(talk, wants), line.pgconn.socket, interval)
                 except Broken:
                     if fresh:
                         raise
@@ -277,6 +291,15 @@ class Link:
             except BaseException:
                 connection.close()  # nobody knows what it is doing; the pool sees that it is closed
                 raise
+
+
+def _going_on(talk: PQGen[T], wants: Wait) -> PQGen[T]:
+    """Give the rest of a talk that has come to what it waits for first."""
+    try:
+        while True:
+            wants = talk.send((yield wants))
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
 
 
 def _parameters_of(function: Callable[..., object]) -> Mapping[str, object]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from shadowmig.errors import ConfigError, NotIsolated, ProductionRefused, StoreUnavailable
-from shadowmig.protocols import AsyncStore, Store
+from shadowmig.errors import ConfigError, NotIsolated, ProductionRefused, StoreError, StoreUnavailable
+from shadowmig.protocols import AsyncStore, PartedStore, Store, ToldStore
 from shadowmig.side import MIRRORED
 from shadowmig.stores import _roles, _sister_options
 from shadowmig.stores._sister_ledger import Ledger
@@ -53,6 +53,8 @@ class Pair(Refs):
                 value=sister,
             )
         self._async = production if isinstance(production, AsyncStore) else None
+        self._told = sister if isinstance(sister, ToldStore) else None
+        self._parted = production if isinstance(production, PartedStore) else None
         self._states: dict[int, _State] = {}
 
     def __repr__(self) -> str:
@@ -101,6 +103,31 @@ class Pair(Refs):
     def isolated(self) -> bool | None:
         """Whether the sister is proved to be another store; ``None`` if this process does not know."""
         return self._state().proof.isolated
+
+    def is_outage(self, error: type[BaseException]) -> bool:
+        """Tell whether an exception that the checked side got is about the sister, and not about what it did."""
+        return issubclass(error, StoreError) or (self._told is not None and self._told.is_outage(error))
+
+    @property
+    def proved(self) -> str | None:
+        """The sister's identity when it was proved; ``None`` before that."""
+        return self._state().proof.identity
+
+    def still(self, identity: str | None) -> None:
+        """
+        Look whether the sister is the server that it was.
+
+        Args:
+            identity: What `proved` told then.
+
+        Raises:
+            StoreUnavailable: It is another one now, or started anew, or cannot be reached.
+            StoreError: It refused.
+        """
+        now = self._at_sister(self._sister.identity)
+        if identity is not None and now != identity:
+            self._state().proof.doubt()
+            raise StoreUnavailable(f"{self._sister!r} is another server than before, or has started anew.")
 
     def prove(self) -> None:
         """

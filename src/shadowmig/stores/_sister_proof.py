@@ -44,6 +44,7 @@ class Proof:
         self._failures = 0
         self._again = 0.0
         self.isolated: bool | None = None
+        self.identity: str | None = None
 
     def require(self) -> None:
         """
@@ -63,7 +64,7 @@ class Proof:
                 raise copy.copy(self._error)
             try:
                 # In a context of its own: whoever asks for the proof, it is not the checked side that reads production.
-                Context().run(_prove, self._production, self._sister)
+                self.identity = Context().run(_prove, self._production, self._sister)
             except StoreError as error:
                 self._failed(error)
                 raise
@@ -83,8 +84,10 @@ class Proof:
         self.isolated = False if refuted else None
 
 
-def _prove(production: Store, sister: Store) -> None:
-    if production.identity() == sister.identity():
+def _prove(production: Store, sister: Store) -> str:
+    """Prove, and give the sister's identity."""
+    identity = sister.identity()
+    if production.identity() == identity:
         raise _not_isolated(
             sister,
             f"{sister!r} and {production!r} are one store by their identities.",
@@ -110,7 +113,7 @@ def _prove(production: Store, sister: Store) -> None:
                 "production",
             )
         if kept:
-            return
+            return identity
         # Other processes prove at the same time, each with a mark that replaces the one before. Workers forked together
         # would share the numbers of the module random.
         time.sleep(secrets.randbelow(1000) / 1000 * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))

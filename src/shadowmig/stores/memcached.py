@@ -30,6 +30,7 @@ from typing import Any, Final
 from pymemcache.client.base import PooledClient  # type: ignore[import-untyped]  # it ships no types
 from pymemcache.client.hash import HashClient  # type: ignore[import-untyped]  # it ships no types
 from pymemcache.client.rendezvous import RendezvousHash  # type: ignore[import-untyped]  # it ships no types
+from pymemcache.exceptions import MemcacheServerError  # type: ignore[import-untyped]  # it ships no types
 
 from shadowmig.errors import ConfigError, StoreError
 from shadowmig.given import seconds
@@ -39,6 +40,7 @@ from shadowmig.stores import _roles
 from shadowmig.stores._mc_meta import Flush, Get, Key, Put, Remove, Request, Stats
 from shadowmig.stores._mc_records import Records
 from shadowmig.stores._mc_servers import Servers
+from shadowmig.stores.parted import Parted, whole
 from shadowmig.stores.tables import version_in
 
 _MARK_TTL: Final = 60
@@ -133,6 +135,10 @@ class MemcachedStore:
         """Take the version out of a record's value, as an event may tell it; ``None`` if it has none."""
         return version_in(value, None, self._version)
 
+    def is_outage(self, error: type[BaseException]) -> bool:
+        """Tell whether an exception of pymemcache is about the server: gone, full, or too slow."""
+        return issubclass(error, MemcacheServerError | ConnectionError | TimeoutError)
+
     def identity(self) -> str:
         """
         Tell which servers these are, by process id, start time and port, as they say themselves.
@@ -178,7 +184,12 @@ class MemcachedStore:
             StoreUnavailable: A server cannot be reached or did not answer in time.
             StoreError: A ref is none of a key, its key is not possible, or a server refused.
         """
-        items = self._servers.ask([self._records.get(ref) for ref in refs], self._deadline(timeout), again=True)
+        return whole(self.reading(refs, timeout=timeout))
+
+    def reading(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Parted[Reading]:
+        """Do what `read` does, in two parts."""
+        asked = [self._records.get(ref) for ref in refs]
+        items = yield from self._servers.asking(asked, self._deadline(timeout), again=True)
         return Reading(tuple(map(self._records.record, refs, items)))
 
     def write(self, records: Sequence[Record]) -> None:

@@ -32,6 +32,7 @@ from shadowmig.stores._pg_tables import joined, named
 from shadowmig.stores._pg_values import JSON_NULL, load
 from shadowmig.stores._pg_wire import Command
 from shadowmig.stores._pg_writing import Layout
+from shadowmig.stores.parted import Parted, whole
 from shadowmig.stores.tables import Table, by_name, version_in
 
 __all__ = ["JSON_NULL", "PostgresStore"]
@@ -115,6 +116,10 @@ class PostgresStore:
         """Take the version out of a record's value, as an event may tell it; ``None`` if it has none."""
         return version_in(value, self._tables.get(ref.space))
 
+    def is_outage(self, error: type[BaseException]) -> bool:
+        """Tell whether an exception of psycopg is about the server: gone, full, too slow, or in somebody's way."""
+        return issubclass(error, psycopg.OperationalError | psycopg.InterfaceError)
+
     def identity(self) -> str:
         """
         Ask the server which database and which schemas this is: equal for a primary and its replica.
@@ -148,8 +153,12 @@ class PostgresStore:
             StoreUnavailable: The server cannot be reached, or does not answer in time.
             StoreError: It refuses, a ref does not fit its table, or a ref leads to several rows without a ``fold=``.
         """
+        return whole(self.reading(refs, since=since, timeout=timeout))
+
+    def reading(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Parted[Reading]:
+        """Do what `read` does, in two parts."""
         plan = self._reader.plan(refs, since)
-        return plan.reading(self._link.run(plan.commands, joint=plan.joint, timeout=timeout))
+        return plan.reading((yield from self._link.running(plan.commands, joint=plan.joint, timeout=timeout)))
 
     async def aread(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
         """Do what `read` does, on the running event loop; with ``pool=``, in a thread."""

@@ -64,6 +64,14 @@ from shadowmig.stores.tables import version_in
 
 __all__ = ["RedisStore"]
 
+_OUTAGES: Final = (
+    driver.ConnectionError,
+    driver.TimeoutError,
+    driver.OutOfMemoryError,
+    driver.ReadOnlyError,
+    driver.TryAgainError,
+    driver.ClusterDownError,
+)
 _NONCE: Final = b"shadowmig:nonce"
 _NONCE_LIFE: Final = 60_000  # milliseconds
 
@@ -164,6 +172,10 @@ class RedisStore:
     def version_of(self, ref: Ref, value: Any) -> Any:
         """Take the version out of a record's value, as an event may tell it; ``None`` if it has none."""
         return version_in(value, None, self._version if ref.kind == "key" else None)
+
+    def is_outage(self, error: type[BaseException]) -> bool:
+        """Tell whether an exception of redis-py is about the server: gone, full, too slow, or not the primary."""
+        return issubclass(error, _OUTAGES)
 
     def identity(self) -> str:
         """

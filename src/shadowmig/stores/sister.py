@@ -28,6 +28,7 @@ from shadowmig.stores import _sister_copy, _sister_options, _sister_readings
 from shadowmig.stores._sister_differences import differences, equal
 from shadowmig.stores._sister_pair import Pair
 from shadowmig.stores._sister_translation import Translation
+from shadowmig.stores.parted import Parted
 from shadowmig.stores.tables import Table
 
 if TYPE_CHECKING:
@@ -113,6 +114,17 @@ class SisterStore(Pair):
         self._refuse()
         self._own(refs)
         reading = self._production.read(refs, since=since, timeout=timeout)
+        return _sister_readings.of_production(refs, reading, owner=self, translation=self._translation)
+
+    def reading_production(self, refs: Sequence[Ref], timeout: float | None = None) -> Parted[Reading]:
+        """Do what `read_production` does, in two parts if the store can."""
+        self._refuse()
+        self._own(refs)
+        if self._parted is not None:
+            reading = yield from self._parted.reading(refs, timeout=timeout)
+        else:
+            yield
+            reading = self._production.read(refs, timeout=timeout)
         return _sister_readings.of_production(refs, reading, owner=self, translation=self._translation)
 
     async def aread_production(self, refs: Sequence[Ref], since: Any = None, timeout: float | None = None) -> Reading:

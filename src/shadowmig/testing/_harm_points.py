@@ -133,7 +133,14 @@ WRITE_HOOKS: Final = (
 
 OF_WRITES: Final = (
     _engine("aread_production", "hydrate", "stores.sister:SisterStore.aread_production", judged=True),
-    _engine("read_production", "production hydrate", "stores.sister:SisterStore.read_production"),
+    _engine("read_production", "production", "stores.sister:SisterStore.read_production", hangs=_QUEUED),
+    _engine(
+        "reading_production",
+        "hydrate",
+        "stores.sister:SisterStore.reading_production",
+        runners=("inline", "threads"),
+        judged=True,
+    ),
     _engine("production", "production", "engine.mirror:Mirror.read_production", hangs=_QUEUED),
     _engine("twins", "sister", "engine.mirror:Mirror.read_twins", hangs=_QUEUED),
     _engine("prove", "sister", "stores._sister_pair:Pair.prove", hangs=_QUEUED, returns=False),
