@@ -204,7 +204,7 @@ class Desk:
                 job.drop(reason)
 
     def _run(self, clerk: _Clerk, jobs: queue.SimpleQueue[Job | None]) -> None:
-        pacer = Pacer(self.budget, lambda: self._waiting > 0)
+        pacer = Pacer(self.budget, lambda: self.hurried)
         pacer.start()
         PAUSE.set(pacer.pause)
         while not clerk.gone:
@@ -254,6 +254,11 @@ class Desk:
     def tell(self) -> None:
         """Publish now, in the calling thread."""
         self._publish()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody waits for all to be done."""
+        return self._waiting > 0
 
     @contextmanager
     def hurry(self) -> Iterator[None]:

@@ -39,7 +39,9 @@ LINGER: Final = 1.0
 
 
 MOST_TOGETHER: Final = 32
-"""Calls that one worker brings forward together."""
+"""Calls that one worker brings forward together; with as many in hand, none waits for others to come."""
+GATHERING: Final = 0.02
+"""Seconds for which calls that go together wait for others, which makes each of them cheaper."""
 TOGETHER_SECONDS: Final = 0.02
 """Seconds that their checked sides, which run one after the other, may take in all while others wait for work."""
 BEHIND_SECONDS: Final = 0.2
@@ -104,6 +106,7 @@ class Threads(Bound):
         self._ready: queue.SimpleQueue[Job | _Gathered | None]
         self._gathered: deque[Job] = deque()
         self._called = False
+        self._since = 0.0
         self._bell: queue.SimpleQueue[None]
         self._lanes: dict[Hashable, deque[Job]] = {}
         self._workers: list[_Worker] = []
@@ -190,6 +193,7 @@ class Threads(Bound):
                         continue
                     self._lanes[job.key] = deque()
             self._offer(job)
+        self._call_in_time()
         self._staff()
 
     def _offer(self, *jobs: Job) -> None:
@@ -198,10 +202,22 @@ class Threads(Bound):
             if job.experiment.together is None:
                 self._ready.put(job)
                 continue
+            if not self._gathered:
+                self._since = time.monotonic()
             self._gathered.append(job)
-            if not self._called:
-                self._called = True
-                self._ready.put(_GATHERED)
+            if len(self._taken) >= MOST_TOGETHER:
+                self._call()
+
+    def _call(self) -> None:
+        """Have a worker take jobs that go together."""
+        if not self._called:
+            self._called = True
+            self._ready.put(_GATHERED)
+
+    def _call_in_time(self) -> None:
+        """Do so if they have waited for others long enough, or somebody waits for them."""
+        if self._gathered and (self.desk.hurried or time.monotonic() - self._since >= GATHERING):
+            self._call()
 
     def _staff(self) -> None:
         """Start workers if there is work for them."""
@@ -286,9 +302,8 @@ class Threads(Bound):
             if not self._stale(job):
                 taken.append(job)
                 took += job.experiment.side_seconds if job.phase is Phase.CHECK else 0.0
-        if self._gathered and not self._called:
-            self._called = True
-            self._ready.put(_GATHERED)
+        if self._gathered:
+            self._call()
         return taken
 
     def _work_together(self, worker: _Worker, jobs: list[Job]) -> None:
