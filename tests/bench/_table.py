@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[2] / "build" / "bench"
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "_benchmarks.md"
+DOCS = Path(__file__).parents[2] / "docs" / "explanation"
+PAGES = {"5-write": DOCS / "_benchmarks_writes.md"}
+"""Where the rows of a benchmark go, if not to the page of all others."""
+PAGE = DOCS / "_benchmarks.md"
 
 
 def report(bench: str, rows: list[tuple[str, float, float, str]]) -> None:
     """
-    Print rows and keep them for `write_page`.
+    Print rows and keep them for `write_pages`.
 
     Args:
         bench: Name of the benchmark.
@@ -31,19 +34,23 @@ def report(bench: str, rows: list[tuple[str, float, float, str]]) -> None:
 MARK = "<!-- table -->"
 
 
-def write_page() -> None:
-    """Put the table of the latest results into the docs, below its mark."""
-    lines = ["| what | measured | at most | in |", "|---|---|---|---|"]
+def write_pages() -> None:
+    """Put the tables of the latest results into the docs, below their marks."""
+    tables: dict[Path, list[str]] = {}
     for file in sorted(RESULTS.glob("*.json")):
+        lines = tables.setdefault(
+            PAGES.get(file.stem, PAGE), ["| what | measured | at most | in |", "|---|---|---|---|"]
+        )
         for what, figure, bound, unit in json.loads(file.read_text(encoding="utf-8")):
             missed = "" if figure <= bound else " (missed)"
             lines.append(f"| {what} | {figure:.2f}{missed} | {bound:g} | {unit} |")
-    head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     machine = f"Measured by `tests/run bench` on Python {platform.python_version()}, {os.cpu_count()} cores."
-    PAGE.write_text("\n".join([f"{head}{MARK}\n", machine, "", *lines]) + "\n", encoding="utf-8")
-    print(f"wrote {PAGE}")
+    for page, lines in tables.items():
+        head = page.read_text(encoding="utf-8").partition(MARK)[0]
+        page.write_text("\n".join([f"{head}{MARK}\n", machine, "", *lines]) + "\n", encoding="utf-8")
+        print(f"wrote {page}")
 
 
 if __name__ == "__main__":
-    write_page()
+    write_pages()
     sys.exit(0)

@@ -634,6 +634,21 @@ class AsyncOtherwise(MemoryStore):
         return evolve(self.read(refs), records=tuple(map(Record, refs)))
 
 
+class PartedOtherwise(MemoryStore):
+    """Reads something else in two parts."""
+
+    def reading(self, refs, **options):
+        yield
+        return evolve(self.read(refs), records=tuple(map(Record, refs)))
+
+
+class BlamesItself(MemoryStore):
+    """Takes everything for an outage of its own."""
+
+    def is_outage(self, error):
+        return True
+
+
 class ResetsTooMuch(MemoryStore):
     """Resets every place."""
 
@@ -737,6 +752,8 @@ BROKEN = [
     (NeverAgain, Rows, "test_outage"),
     (SpeaksOut, Rows, "test_no_password_in_repr"),
     (AsyncOtherwise, Rows, "test_async_reads"),
+    (PartedOtherwise, Rows, "test_reads_in_parts"),
+    (BlamesItself, Rows, "test_knows_outages"),
     (ResetsTooMuch, Rows, "test_reset"),
     (ResetsNothing, Keys, "test_reset"),
 ]

@@ -11,7 +11,8 @@ import pytest
 from attrs import evolve
 
 from shadowmig.model import Record, Ref
-from shadowmig.protocols import AsyncStore, Store
+from shadowmig.protocols import AsyncStore, PartedStore, Store, ToldStore
+from shadowmig.stores.parted import whole
 from shadowmig.testing._contract_hooks import Hooks, address, assert_same_record, close_ttl, skip
 
 MANY = 500
@@ -188,6 +189,33 @@ class Records(Hooks):
             for got, record in zip(asyncio.run(read(store, refs)), wanted.records * 3, strict=True):
                 assert_same_record(got, record, f"{record.ref} by aread")
                 assert got.token == record.token, "aread gives another token"
+
+    def test_reads_in_parts(self) -> None:
+        """What a read in two parts gives is what a whole one gives, also beside others and after one was given up."""
+        with closing(self.make_store()) as store:
+            if not isinstance(store, PartedStore):
+                skip("the store has no reading()")
+            refs = self._refs(3)
+            store.write(self._records(refs[:2]))
+            wanted = store.read(refs)
+            given_up = store.reading(refs)
+            next(given_up)
+            given_up.close()
+            first, second = store.reading(refs, since=wanted.mark), store.reading(refs[:1], timeout=10.0)
+            next(first)
+            next(second)
+            for reading in (whole(second), whole(first), store.read(refs)):
+                for got, record in zip(reading.records, wanted.records, strict=False):
+                    assert_same_record(got, record, f"{record.ref} in parts")
+                    assert got.token == record.token, "reading() gives another token"
+
+    def test_knows_outages(self) -> None:
+        """An exception that anything may raise is no outage of the store."""
+        with closing(self.make_store()) as store:
+            if not isinstance(store, ToldStore):
+                skip("the store has no is_outage()")
+            for kind in (Exception, ValueError, KeyError, AssertionError):
+                assert store.is_outage(kind) is False, f"is_outage takes any {kind.__name__} for an outage"
 
     def test_agrees_with_a_dict(self) -> None:
         """After any sequence of writes and deletions the store holds what a dict would hold."""

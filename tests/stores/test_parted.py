@@ -1,0 +1,132 @@
+"""Reads in two parts, of several stores side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from pymemcache.exceptions import MemcacheClientError, MemcacheServerError, MemcacheUnexpectedCloseError
+from redis import exceptions as redis_errors
+
+from shadowmig.errors import StoreUnavailable
+from shadowmig.model import MISSING
+from shadowmig.stores import MemcachedStore, MemoryStore, PostgresStore, RedisStore, Table
+from shadowmig.stores.parted import side_by_side, whole
+from shadowmig.stores.sister import SisterStore
+
+TABLES = [Table("things", key="id")]
+
+
+class Reads:
+    """Reads that note what they do."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def read(self, name: str, *, parts: int = 1, fails: str = "") -> Generator[None, None, str]:
+        """Read in so many parts."""
+        try:
+            self.log.append(f"{name} asked")
+            if fails == "first":
+                raise StoreUnavailable(name)
+            for _ in range(parts):
+                yield
+            if fails == "second":
+                raise StoreUnavailable(name)
+            self.log.append(f"{name} told")
+            return name
+        except GeneratorExit:
+            self.log.append(f"{name} given up")
+            raise
+
+
+def test_all_are_asked_first() -> None:
+    """Nobody is waited for before all have been asked, and results come in their order."""
+    reads = Reads()
+    assert side_by_side([reads.read("a"), reads.read("b"), reads.read("c")]) == ["a", "b", "c"]
+    assert reads.log == ["a asked", "b asked", "c asked", "a told", "b told", "c told"]
+
+
+def test_any_number_of_parts() -> None:
+    """A read may be over at once, or take more than two parts."""
+    reads = Reads()
+    assert side_by_side([reads.read("a", parts=0), reads.read("b", parts=3)]) == ["a", "b"]
+    assert whole(reads.read("c", parts=2)) == "c"
+    assert side_by_side([]) == []
+
+
+@pytest.mark.parametrize("when", ["first", "second"])
+def test_one_that_fails(when: str) -> None:
+    """If one fails, the others are given up."""
+    reads = Reads()
+    with pytest.raises(StoreUnavailable, match="b"):
+        side_by_side([reads.read("a", parts=2), reads.read("b", fails=when), reads.read("c")])
+    asked = {line for line in reads.log if line.endswith("asked")}
+    over = {line.split()[0] for line in reads.log if not line.endswith("asked")} | {"b"}
+    assert {line.split()[0] for line in asked} == over
+
+
+def test_hydrating_from_three_stores(postgres_url: str, memcached: object, redis_url: str) -> None:
+    """Stores that can be read in parts and those that cannot are read side by side."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE things (id int PRIMARY KEY, name text)")
+        connection.execute("INSERT INTO things VALUES (1, 'one')")
+    production = PostgresStore(postgres_url, tables=TABLES), RedisStore(redis_url), MemcachedStore(memcached.url)  # type: ignore[attr-defined]  # a server
+    pairs = [
+        SisterStore(name=f"s{number}", production=store, sister=MemoryStore())
+        for number, store in enumerate(production)
+    ]
+    try:
+        refs = [pairs[0].row("things", 1), pairs[1].key("parted"), pairs[2].key("parted")]
+        readings = side_by_side([pair.reading_production([ref]) for pair, ref in zip(pairs, refs, strict=True)])
+        assert [reading.records[0].ref for reading in readings] == refs
+        assert readings[0].records[0].value == {"id": 1, "name": "one"}
+        assert [reading.records[0].value for reading in readings[1:]] == [MISSING, MISSING]
+    finally:
+        for pair in pairs:
+            pair.close()
+
+
+def test_given_up_in_between(postgres_url: str, memcached: object) -> None:
+    """A connection whose answer nobody took is not used again."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE things (id int PRIMARY KEY, name text)")
+    stores = PostgresStore(postgres_url, tables=TABLES, connections=1), MemcachedStore(memcached.url, connections=1)  # type: ignore[attr-defined]  # a server
+    for store in stores:
+        pair = SisterStore(name="s", production=store, sister=MemoryStore())
+        ref = pair.row("things", 1) if isinstance(store, PostgresStore) else pair.key("parted")
+        for _ in range(3):
+            reading = pair.reading_production([ref])
+            next(reading)
+            reading.close()
+            assert pair.read_production([ref]).records[0].value is MISSING
+        pair.close()
+
+
+OUTAGES = {
+    PostgresStore: [psycopg.OperationalError, psycopg.errors.DiskFull, psycopg.errors.QueryCanceled],
+    RedisStore: [redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.OutOfMemoryError],
+    MemcachedStore: [MemcacheServerError, MemcacheUnexpectedCloseError, ConnectionResetError, TimeoutError],
+}
+REFUSALS = {
+    PostgresStore: [psycopg.errors.UniqueViolation, psycopg.errors.UndefinedTable, ValueError],
+    RedisStore: [redis_errors.ResponseError, redis_errors.DataError, OSError],
+    MemcachedStore: [MemcacheClientError, KeyError],
+}
+
+
+@pytest.mark.parametrize("kind", list(OUTAGES), ids=lambda kind: kind.__name__)
+def test_outages(kind: type) -> None:
+    """An adapter tells its client's exceptions about the server from those about what it was asked."""
+    store = kind("postgresql://127.0.0.1:1/x", tables=[]) if kind is PostgresStore else None
+    with suppress(TypeError):
+        store = store or kind("redis://127.0.0.1:1/0" if kind is RedisStore else "127.0.0.1:1")
+    assert store is not None
+    assert all(store.is_outage(error) for error in OUTAGES[kind])
+    assert not any(store.is_outage(error) for error in REFUSALS[kind])
+    pair = SisterStore(name="s", production=MemoryStore(), sister=store)
+    assert pair.is_outage(StoreUnavailable)
+    assert pair.is_outage(OUTAGES[kind][0])
+    assert not pair.is_outage(ValueError)
