@@ -6,7 +6,7 @@ Every record has its own race verdict; a difference in one that may be compared 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,8 @@ from shadowmig.engine.job import Job, Outcome
 from shadowmig.engine.judge import Judge, Operation, broken, deadline
 from shadowmig.engine.renaming import Renaming
 from shadowmig.engine.write_options import WriteOptions
-from shadowmig.engine.write_state import project, started_elsewhere, without_versions
+from shadowmig.engine.write_state import project
+from shadowmig.engine.write_view import View
 from shadowmig.model import (
     MISSING,
     Comparison,
@@ -32,12 +33,10 @@ from shadowmig.model import (
     Side,
     Verdict,
 )
-from shadowmig.stores.races import Decision, Facts, decide, same
+from shadowmig.stores.races import Decision, decide, same
 
 if TYPE_CHECKING:
     from shadowmig.engine.mirror import Mirror
-    from shadowmig.engine.write_state import Seen
-    from shadowmig.stores.history import History
 
 FIRST_PAUSE: Final = 0.01
 """Seconds before the records are read again; twice as many each further time."""
@@ -52,6 +51,7 @@ class _Findings:
     differences: list[Difference] = field(factory=list)
     ignored: list[Difference] = field(factory=list)
     raced: list[str] = field(factory=list)
+    strays: list[Difference] = field(factory=list)
     suspicious: list[Difference] = field(factory=list)
     unseen: bool = False
     waiting: bool = False
@@ -119,7 +119,7 @@ class WriteJudge(Judge):
         control, candidate = self._observed(job.side(Side.CONTROL), job.side(Side.CANDIDATE))
         answers = self._answers(control, candidate, renaming)
         found = _Findings()
-        view = _View(
+        view = View(
             job,
             seen,
             settled=settled,
@@ -135,13 +135,16 @@ class WriteJudge(Judge):
                 self._record(view, ours, theirs, found)
         for ref in seen.stray:
             self._stray(view, ref, found)
-        if view.other_base and (found.differences or answers):
+        if view.other_base and (found.differences or found.strays or answers):
             # The checked side started from another state: whatever it made of that proves nothing.
             found.raced.append("base moved")
-            found.differences, answers = [], Differences()
+            found.differences, found.strays, answers = [], [], Differences()
         elif found.waiting:
             job.not_before = monotonic() + FIRST_PAUSE * 2 ** (seen.looks - 1)
             return None
+        for stray in found.strays:
+            if stray.ref is not None and self._get_mirror().blame(stray.ref, seen.stray[stray.ref]):
+                found.differences.append(stray)
         return self._sum_up(control, candidate, answers, found, view)
 
     def _answers(self, control: Observation, candidate: Observation, renaming: Renaming) -> Differences:
@@ -152,12 +155,12 @@ class WriteJudge(Judge):
 
     # One record ----------------------------------------------------------------------------------------------------
 
-    def _record(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
+    def _record(self, view: View, ours: Ref, theirs: Ref, found: _Findings) -> None:
         decision = decide(view.facts(ours, theirs))
         compare = self._delta if self._options.effect == "delta" else self._state
         compare(view, ours, theirs, decision, found)
 
-    def _state(self, view: _View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
+    def _state(self, view: View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
         """Compare what both sides hold."""
         if decision.step == "compare":
             assert decision.against is not None
@@ -179,7 +182,7 @@ class WriteJudge(Judge):
             return
         self._follow(decision, view, ours, found)
 
-    def _may_be_lost(self, view: _View, ours: Ref, sister: Record, found: _Findings) -> bool:
+    def _may_be_lost(self, view: View, ours: Ref, sister: Record, found: _Findings) -> bool:
         """Whether the sister lacks a record and was not asked yet whether it is the server that it was."""
         if sister.exists or view.seen.kept:
             return False
@@ -187,7 +190,7 @@ class WriteJudge(Judge):
         found.waiting = True
         return True
 
-    def _contested(self, view: _View, ours: Ref) -> Decision | None:
+    def _contested(self, view: View, ours: Ref) -> Decision | None:
         """Say what to do if production may be at this version by another write's doing; ``None`` if it is not."""
         plan, base = view.seen.plan, view.base.get(ours)
         version = plan.versions.get(ours)
@@ -214,7 +217,7 @@ class WriteJudge(Judge):
         else:
             found.raced.append(decision.reason)
 
-    def _follow(self, decision: Decision, view: _View, ref: Ref, found: _Findings) -> None:
+    def _follow(self, decision: Decision, view: View, ref: Ref, found: _Findings) -> None:
         self._without(decision, found)
         unseen = view.seen.plan.alone and not (view.job.ticket is not None and view.job.ticket.met)
         if decision.step == "raced" and decision.reason in ("base moved", "moved on") and unseen:
@@ -227,7 +230,7 @@ class WriteJudge(Judge):
             found.suspicious.append(Difference("@version", "changed", before, now.version, note=note, ref=ref))
 
     def _differences(
-        self, view: _View, ref: Ref, production: Record, sister: Record, *, told: bool = False
+        self, view: View, ref: Ref, production: Record, sister: Record, *, told: bool = False
     ) -> Differences:
         with Operation("compare"):
             if told:
@@ -242,7 +245,7 @@ class WriteJudge(Judge):
             )
             return result
 
-    def _delta(self, view: _View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
+    def _delta(self, view: View, ours: Ref, theirs: Ref, decision: Decision, found: _Findings) -> None:
         """Compare what each side changed, where what they hold cannot be compared."""
         plan = view.seen.plan
         states = view.around(ours, decision)
@@ -259,7 +262,7 @@ class WriteJudge(Judge):
         otherwise = None if view.settled or (sister.exists and sister.version is not None) else Decision("wait")
         self._take(differences, Decision("compare", after, proof, otherwise), found)
 
-    def _entry(self, view: _View, ours: Ref, theirs: Ref, found: _Findings) -> None:
+    def _entry(self, view: View, ours: Ref, theirs: Ref, found: _Findings) -> None:
         production = view.seen.plan.production[ours]
         sister = view.seen.latest[theirs]
         decision = Decision("compare", production, "reread" if view.weak else "event")
@@ -279,7 +282,7 @@ class WriteJudge(Judge):
             control, candidate = view.oriented(production.token, sister.token)
             found.differences.append(Difference("$", "order", control, candidate, note=note, ref=ours, proof="event"))
 
-    def _in_order(self, view: _View, ref: Ref, production: Record, sister: Record) -> bool:
+    def _in_order(self, view: View, ref: Ref, production: Record, sister: Record) -> bool:
         entity = next(iter(ref.stands_for), None) if ref.stands_for else None
         if entity is None:
             return True
@@ -287,7 +290,7 @@ class WriteJudge(Judge):
         whose = (ref.owner.name, ref.space, entity)
         return self._order.agrees(whose, production.version, run, ours=production.token, theirs=sister.token)
 
-    def _stray(self, view: _View, ref: Ref, found: _Findings) -> None:
+    def _stray(self, view: View, ref: Ref, found: _Findings) -> None:
         """Judge a record that the checked side wrote and nobody named: it must be as production's is."""
         production = view.seen.plan.production.get(ref)
         if production is None:
@@ -310,13 +313,12 @@ class WriteJudge(Judge):
         note = "It was written, and touches= does not name it."
         if claim.beside:
             note = f"{note} {len(claim.beside)} other writes ran meanwhile; it may be theirs."
-        if self._get_mirror().blame(ref, view.seen.stray[ref]):
-            found.differences.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
+        found.strays.append(Difference("$", kind, control, candidate, note=note, ref=ref, proof="reread"))
 
     # All of them ---------------------------------------------------------------------------------------------------
 
     def _sum_up(
-        self, control: Observation, candidate: Observation, answers: Differences, found: _Findings, view: _View
+        self, control: Observation, candidate: Observation, answers: Differences, found: _Findings, view: View
     ) -> Comparison:
         proof: Proof = min(found.proofs, key=_STRENGTH.index, default="single")
         ignored = (*answers.ignored, *found.ignored)
@@ -345,111 +347,11 @@ class WriteJudge(Judge):
         verdict = Verdict.IGNORED if ignored else Verdict.MATCH
         return Comparison(verdict, None, control, candidate, ignored=ignored)
 
-    def _take_back(self, view: _View) -> None:
+    def _take_back(self, view: View) -> None:
         plan = view.seen.plan
         for ref, record in plan.before.items():
             if ref not in view.base and plan.claim.stands(ref):
                 self._get_mirror().undo(record)
-
-
-class _View:
-    """One look at one call."""
-
-    def __init__(
-        self, job: Job, seen: Seen, *, settled: bool, counter: bool, renaming: Renaming, history: History, made_up: bool
-    ) -> None:
-        assert job.served is not None
-        self.job = job
-        self.seen = seen
-        self.settled = settled
-        self.renaming = renaming
-        self.base: Mapping[Ref, Record] = job.base
-        self.failed = job.served.error is not None
-        self.slack = perf_counter() - job.started
-        self._history = history
-        self._since = job.base_read or job.started
-        self._counter = counter
-        self.made_up = made_up
-        shown = list(self._shown())
-        self._committed = {id(ref.owner) for ref in shown}
-        self._row_shown = any(ref.kind == "row" for ref in shown)  # a cache may be written before the commit
-        self.weak = without_versions(seen.plan, job)
-        self.other_base = started_elsewhere(seen.plan, job, counter=counter)
-
-    @property
-    def committed_anywhere(self) -> bool:
-        """Whether any store shows the change."""
-        return bool(self._committed)
-
-    def _shown(self) -> Iterator[Ref]:
-        plan = self.seen.plan
-        for ref, record in plan.production.items():
-            version, base = plan.versions.get(ref), self.base.get(ref)
-            at_version = version is not None and record.version == version and ref.kind != "entry"
-            if at_version or (base is not None and not same(base, record)):
-                yield ref
-
-    def told(self, ours: Ref, decision: Decision) -> bool:
-        """Whether production's state is what an event tells of it, which may be only a part."""
-        return decision.proof == "event" and decision.against is not self.seen.plan.production[ours]
-
-    def untouched(self, theirs: Ref) -> bool:
-        """Whether the sister's record is as it was before the checked side ran."""
-        before = self.seen.plan.before.get(theirs)
-        return before is not None and same(before, self.seen.sister[theirs])
-
-    def facts(self, ours: Ref, theirs: Ref) -> Facts:
-        """Collect what is known of one record."""
-        plan = self.seen.plan
-        change = plan.versions.get(ours)
-        return Facts(
-            production=plan.production[ours],
-            sister=self.seen.sister[theirs],
-            base=self.base.get(ours),
-            change=change,
-            state=None if change is None else self._history.at(ours, change, since=self._since),
-            event=plan.told.get(ours),
-            failed=self.failed,
-            undisturbed=self.job.undisturbed,
-            alone=plan.alone,
-            moved=ours in plan.moved,
-            committed=id(ours.owner) in self._committed or (ours.kind == "key" and self._row_shown),
-            settled=self.settled,
-            still=ours in self.seen.still,
-            counter=self._counter,
-        )
-
-    def around(self, ref: Ref, decision: Decision) -> tuple[Record, Record] | None:
-        """Give production's states right before and right after the change, or ``None`` if they are not known."""
-        plan, base = self.seen.plan, self.base.get(ref)
-        version = plan.versions.get(ref)
-        if type(version) is int and not (base is not None and not base.exists):
-            before = (
-                base
-                if base is not None and base.version == version - 1
-                else self._history.at(ref, version - 1, since=self._since)
-            )
-            now = plan.production[ref]
-            after = (
-                now
-                if now.version == version
-                else self._history.at(ref, version, since=self._since)
-                or self._history.told(ref, version, since=self._since)
-            )
-            return None if before is None or after is None else (before, after)
-        if base is None or decision.step != "compare" or decision.against is None or not plan.alone:
-            return None
-        return base, decision.against
-
-    def oriented(self, served: Any, checked: Any) -> tuple[Any, Any]:
-        """Give control's and the candidate's of two things: production is written by the served side."""
-        return (served, checked) if self.job.row.served is Side.CONTROL else (checked, served)
-
-    def renamed(self, production: Record, sister: Record, renamed: Any) -> tuple[Record, Record]:
-        """Put the candidate's renamed value in place."""
-        if self.job.row.served is Side.CONTROL:
-            return production, evolve(sister, value=renamed)
-        return evolve(production, value=renamed), sister
 
 
 def _behind(sister: Record, production: Record) -> bool:
