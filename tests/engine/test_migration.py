@@ -14,7 +14,7 @@ from shadowmig import Migration, Stage, Verdict, fraction, never
 from shadowmig.engine import Breaker, Inline
 from shadowmig.errors import ConfigError
 from shadowmig.findings import hide_values
-from shadowmig.model import Batch, Comparison
+from shadowmig.model import MISSING, Batch, Comparison
 from shadowmig.sinks import Memory
 
 pytest_plugins = ["pytester"]
@@ -310,3 +310,22 @@ def test_many_differences_are_cut_in_the_message(pytester: pytest.Pytester) -> N
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.stdout.fnmatch_lines(["*and 2 more*", "*y(): BROKEN version*"])
+
+
+def test_comparisons_know_the_answer() -> None:
+    """The call of a comparison has the answer that was served, and none if there was an exception."""
+    seen: list[Comparison] = []
+    migration = Migration("m", sinks=[], on_comparison=seen.append)
+
+    def half(number: int) -> list[int]:
+        if number % 2:
+            raise ValueError(number)
+        return [number // 2]
+
+    handler = migration.read(half, candidate=half)
+    with migration.inline():
+        assert handler(4) == [2]
+        with pytest.raises(ValueError, match="3"):
+            handler(3)
+    assert [comparison.call.result for comparison in seen if comparison.call] == [[2], MISSING]
+    migration.close()

@@ -423,7 +423,7 @@ class Experiment:
         self._counts.add_seconds(comparison)
         if comparison.verdict is Verdict.RACED and count < SUSPICIOUS:
             comparison = evolve(comparison, differences=())
-        self._publish(comparison, job.call)
+        self._publish(comparison, job.told)
 
     def dropped(self, reason: str) -> None:
         """Count a job that will not be judged, as ``SKIPPED`` for this reason."""

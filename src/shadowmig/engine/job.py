@@ -287,6 +287,11 @@ class Job:
         """The first outcome of a side."""
         return self.served if side is self.row.served else self.checked
 
+    def told(self) -> Call:
+        """Build the call with the served side's answer."""
+        served = self.served
+        return self.call(MISSING if served is None or served.frozen is None else served.frozen.thaw())
+
     def call(self, result: Any = MISSING) -> Call:
         """Build the call as people see it, from a fresh copy of its arguments."""
         args, kwargs = self.thaw()
