@@ -65,13 +65,25 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
     """The URL of an empty database of this test's own, dropped afterwards."""
-    database = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    with _database(postgres.url, f"test_{uuid.uuid4().hex[:12]}") as url:
+        yield url
+
+
+@pytest.fixture
+def sister_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a second empty database beside `postgres_url`, dropped afterwards."""
+    with _database(postgres_url, f"{urlsplit(postgres_url).path[1:]}_sister") as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str, name: str) -> Iterator[str]:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield urlsplit(postgres.url)._replace(path=f"/{database}").geturl()
+            yield urlsplit(server)._replace(path=f"/{name}").geturl()
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")

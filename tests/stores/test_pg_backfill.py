@@ -25,18 +25,6 @@ COMMENTS = (
 
 
 @pytest.fixture
-def sister_url(postgres_url):
-    """The URL of a second empty database beside `postgres_url`, dropped afterwards."""
-    name = urlsplit(postgres_url).path[1:] + "_sister"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture
 def production(postgres_url):
     """A connection to production as its owner."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
