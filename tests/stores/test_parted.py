@@ -113,7 +113,7 @@ OUTAGES = {
 REFUSALS = {
     PostgresStore: [psycopg.errors.UniqueViolation, psycopg.errors.UndefinedTable, ValueError],
     RedisStore: [redis_errors.ResponseError, redis_errors.DataError, OSError],
-    MemcachedStore: [MemcacheClientError, KeyError],
+    MemcachedStore: [MemcacheClientError, KeyError, ConnectionError],
 }
 
 

@@ -44,6 +44,15 @@ from shadowmig.stores.parted import Parted, whole
 from shadowmig.stores.tables import version_in
 
 _MARK_TTL: Final = 60
+# As pymemcache lets them out of its sockets; not ConnectionError itself, which a candidate may raise of its own accord.
+_OUTAGES: Final = (
+    MemcacheServerError,
+    ConnectionAbortedError,
+    ConnectionRefusedError,
+    ConnectionResetError,
+    BrokenPipeError,
+    TimeoutError,
+)
 
 
 class MemcachedStore:
@@ -137,7 +146,7 @@ class MemcachedStore:
 
     def is_outage(self, error: type[BaseException]) -> bool:
         """Tell whether an exception of pymemcache is about the server: gone, full, or too slow."""
-        return issubclass(error, MemcacheServerError | ConnectionError | TimeoutError)
+        return issubclass(error, _OUTAGES)
 
     def identity(self) -> str:
         """
