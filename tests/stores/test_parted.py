@@ -15,6 +15,7 @@ from shadowmig.model import MISSING
 from shadowmig.stores import MemcachedStore, MemoryStore, PostgresStore, RedisStore, Table
 from shadowmig.stores.parted import side_by_side, whole
 from shadowmig.stores.sister import SisterStore
+from shadowmig.testing.servers import Memcached
 
 TABLES = [Table("things", key="id")]
 
@@ -68,12 +69,12 @@ def test_one_that_fails(when: str) -> None:
     assert {line.split()[0] for line in asked} == over
 
 
-def test_hydrating_from_three_stores(postgres_url: str, memcached: object, redis_url: str) -> None:
+def test_hydrating_from_three_stores(postgres_url: str, memcached: Memcached, redis_url: str) -> None:
     """Stores that can be read in parts and those that cannot are read side by side."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE things (id int PRIMARY KEY, name text)")
         connection.execute("INSERT INTO things VALUES (1, 'one')")
-    production = PostgresStore(postgres_url, tables=TABLES), RedisStore(redis_url), MemcachedStore(memcached.url)  # type: ignore[attr-defined]  # a server
+    production = PostgresStore(postgres_url, tables=TABLES), RedisStore(redis_url), MemcachedStore(memcached.url)
     pairs = [
         SisterStore(name=f"s{number}", production=store, sister=MemoryStore())
         for number, store in enumerate(production)
@@ -89,11 +90,11 @@ def test_hydrating_from_three_stores(postgres_url: str, memcached: object, redis
             pair.close()
 
 
-def test_given_up_in_between(postgres_url: str, memcached: object) -> None:
+def test_given_up_in_between(postgres_url: str, memcached: Memcached) -> None:
     """A connection whose answer nobody took is not used again."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE things (id int PRIMARY KEY, name text)")
-    stores = PostgresStore(postgres_url, tables=TABLES, connections=1), MemcachedStore(memcached.url, connections=1)  # type: ignore[attr-defined]  # a server
+    stores = PostgresStore(postgres_url, tables=TABLES, connections=1), MemcachedStore(memcached.url, connections=1)
     for store in stores:
         pair = SisterStore(name="s", production=store, sister=MemoryStore())
         ref = pair.row("things", 1) if isinstance(store, PostgresStore) else pair.key("parted")
