@@ -182,7 +182,7 @@ class PartedStore(Protocol):
 
 
 @runtime_checkable
-class ToldStore(Protocol):
+class OutageStore(Protocol):
     """A `Store` that knows the exceptions of its clients, so that an outage of a sister is not taken for a defect."""
 
     def is_outage(self, error: type[BaseException]) -> bool:

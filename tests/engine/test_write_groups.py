@@ -256,3 +256,19 @@ def test_records_are_as_they_were_found(group: Group) -> None:
         pass
     assert {record.ref.key[0] for record in found} >= set(group.numbers)
     assert all(record.value["version"] == 1 for record in found)
+
+
+def test_one_whose_step_breaks(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What escapes around one checked side ends that call alone, and the others of its group go on."""
+    from shadowmig.engine.writes import WriteExperiment
+
+    run, bad = WriteExperiment.run_side, group.numbers[1]
+
+    def break_one(self: WriteExperiment, job: Any) -> Any:
+        if job.call()["number"] == bad:
+            raise RuntimeError("in our own code")
+        return run(self, job)
+
+    monkeypatch.setattr(WriteExperiment, "run_side", break_one)
+    with group.made() as (made, _):
+        assert counted(made) == {"match": CALLS + 1, "broken": 1, "broken:run": 1}

@@ -222,3 +222,17 @@ def test_told_after_the_same_base() -> None:
     found = history.told(ref(1), 2, since=6.0, base=Record(ref(1), {"body": "a"}, 1, token=10))
     assert found is not None
     assert found.value == {"body": "b"}
+
+
+def test_contests_may_be_entered_again() -> None:
+    """A handler that is called in the middle of a note, as by a signal, does not wait for itself."""
+    contest = Contest()
+    done = threading.Event()
+
+    def enter_twice() -> None:
+        with contest._lock:
+            contest.guess("a", [Record(ref(1), {}, 1)])
+            done.set()
+
+    threading.Thread(target=enter_twice, daemon=True).start()
+    assert done.wait(10)

@@ -768,3 +768,61 @@ def test_a_table_that_is_gone_between_two_looks() -> None:
         assert counted(made.made)["broken"] == 1
         good = made.made.write(world.control.update, candidate=world.candidate().update, name="f", **world.options)
         assert made.judge(good, other, "x").verdict is Verdict.MATCH
+
+
+def test_hydrating_has_one_limit() -> None:
+    """Stores that are read one after the other share the time that hydrating has."""
+    world = World()
+    limits: list[float] = []
+
+    def slow(store: SisterStore) -> None:
+        production = store._production
+        read = production.read
+
+        def limited(refs: Any, **more: Any) -> Any:
+            if more.get("timeout") is not None:
+                limits.append(more["timeout"])
+                time.sleep(0.03)
+            return read(refs, **more)
+
+        production.read = limited  # type: ignore[method-assign]  # for this test
+
+    slow(world.db)
+    slow(world.cache)
+    with bench("inline") as made:
+        update = made.made.write(
+            world.control.update,
+            candidate=world.candidate().update,
+            name="update",
+            **{**world.options, "hydrate_timeout": 5.0},
+        )
+        assert made.judge(update, world.new(), "x").verdict is Verdict.MATCH
+    first, second = limits
+    assert first <= 5.0
+    assert second <= 5.0 - 0.03
+
+
+def test_no_time_left_for_the_next_store() -> None:
+    """A store is not asked any more once another one has used up the time that hydrating has."""
+    world = World()
+    asked: list[str] = []
+    for name, store in (("db", world.db), ("cache", world.cache)):
+        read = store._production.read
+
+        def limited(refs: Any, *, name: str = name, read: Any = read, **more: Any) -> Any:
+            if more.get("timeout") is not None:
+                asked.append(name)
+                time.sleep(0.1)
+            return read(refs, **more)
+
+        store._production.read = limited  # type: ignore[method-assign]  # for this test
+    with migration() as made, made.inline():
+        update = made.write(
+            world.control.update,
+            candidate=world.candidate().update,
+            name="update",
+            **{**world.options, "hydrate_timeout": 0.05},
+        )
+        update(world.new(), "x")
+        assert counted(made) == {"skipped": 1, "skipped:hydrate": 1}
+    assert asked == ["db"]

@@ -23,7 +23,7 @@ class Contest:
     """Who made which version of which record, as far as the writes themselves tell. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler, or a finalizer, may call a handler in the middle of this
         self._claimed: OrderedDict[tuple[Ref, Any], dict[Hashable, bool]] = OrderedDict()
 
     def guess(self, who: Hashable, base: Iterable[Record]) -> None:

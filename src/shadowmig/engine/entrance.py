@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shadowmig.engine import bridge
 from shadowmig.engine.experiment import Experiment
@@ -17,8 +17,11 @@ from shadowmig.engine.job import Job
 from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_options import WriteOptions
 from shadowmig.errors import StoreUnavailable
-from shadowmig.model import MISSING, Call, Record, Ref, Verdict
-from shadowmig.stores.parted import side_by_side
+from shadowmig.model import MISSING, Call, Reading, Record, Ref, Verdict
+from shadowmig.stores.parted import Parted, side_by_side
+
+if TYPE_CHECKING:
+    from shadowmig.stores.sister import SisterStore
 
 
 class _Slow(Exception):
@@ -72,8 +75,8 @@ class Entrance(Experiment):
 
     def _hydrate(self, job: Job, refs: list[Ref]) -> None:
         started = job.base_read = perf_counter()
-        limit = self._options.hydrate_timeout
-        reads = [sister.reading_production(group, timeout=limit) for sister, group in by_sister(refs).items()]
+        end = started + self._options.hydrate_timeout
+        reads = [_in_time(sister, group, end) for sister, group in by_sister(refs).items()]
         job.base = {record.ref: record for reading in side_by_side(reads) for record in reading.records}
         self._hydrated(job, started)
 
@@ -177,3 +180,11 @@ class Entrance(Experiment):
         """Let go of the entity."""
         if job.ticket is not None:
             job.ticket.release()
+
+
+def _in_time(sister: SisterStore, refs: list[Ref], end: float) -> Parted[Reading]:
+    """Read production; each store has what is left of the time when it is its turn."""
+    left = end - perf_counter()
+    if left <= 0:
+        raise _Slow
+    return (yield from sister.reading_production(refs, timeout=left))

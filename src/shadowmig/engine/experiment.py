@@ -21,7 +21,7 @@ from shadowmig.engine.breaker import Breaker, BreakerState
 from shadowmig.engine.counts import Counts
 from shadowmig.engine.guard import Guard, sent_from_outside
 from shadowmig.engine.handlers import Implementation
-from shadowmig.engine.job import Job, Outcome, Phase, without_answer
+from shadowmig.engine.job import Job, Outcome, Phase, causes, without_answer
 from shadowmig.engine.judge import Judge
 from shadowmig.engine.options import ReadOptions
 from shadowmig.engine.sampling import split
@@ -384,6 +384,7 @@ class Experiment:
         outcome = Outcome(perf_counter() - started)
         if error is not None:
             outcome.set_error(error)
+            outcome.kinds = tuple([type(one) for one in causes(error)])
             return outcome
         operation = "snapshot"
         try:

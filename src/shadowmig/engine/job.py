@@ -71,7 +71,6 @@ class Outcome:
     def set_error(self, error: BaseException) -> None:
         """Keep class and text of an exception; its traceback would keep frames and what they hold alive."""
         self.error = type(error)
-        self.kinds = tuple([type(one) for one in _causes(error)])
         try:
             self.message = str(error)[:MESSAGE_LIMIT]
         except Exception as broken:
@@ -89,7 +88,7 @@ class Outcome:
         return Observation(side, value=value, duration=self.duration)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Give an exception, and what it was raised from; they may go in circles."""
     cause: BaseException | None = error
     for _ in range(MOST_CAUSES):

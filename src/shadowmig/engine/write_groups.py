@@ -106,14 +106,23 @@ class _Walk:
 
     def _through(self, jobs: Sequence[Job]) -> Stations:
         """Run the checked sides, and look at what they did."""
+        ran: list[Job] = []
         for job in jobs:
             if job.ran is None:
                 yield from self._step([job], job.experiment.deadline)
-                job.ran = _of(job).run_side(job)
-        if jobs:
-            yield from self._step(jobs, PATIENCE)
-            self.results += zip(jobs, look(jobs), strict=True)
-            let_go(jobs)
+                try:
+                    job.ran = _of(job).run_side(job)
+                except BaseException as error:
+                    if job.inline and sent_from_outside(error):
+                        raise
+                    self.results.append((job, job.failed(error)))  # the others go on
+                    let_go([job])
+                    continue
+            ran.append(job)
+        if ran:
+            yield from self._step(ran, PATIENCE)
+            self.results += zip(ran, look(ran), strict=True)
+            let_go(ran)
 
     def _wait(self, job: Job) -> Stations:
         """Bring a call forward on whose records others were at work."""

@@ -17,7 +17,7 @@ from shadowmig.engine.job import Job, Outcome, without_answer
 from shadowmig.engine.mirror import by_sister
 from shadowmig.engine.write_state import Plan, Seen, learn_events, project, started_elsewhere
 from shadowmig.errors import ConfigError, NotIsolated
-from shadowmig.model import MISSING, Call, Reading, Record, Ref, Side, Verdict
+from shadowmig.model import Call, Reading, Record, Ref, Side, Verdict
 from shadowmig.stores.races import alike
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ class Steps(Entrance):
         operation = "touches"
         try:
             failed = job.served.error is not None
-            call = job.call(MISSING if job.served.frozen is None else job.served.frozen.thaw())
+            call = job.told()
             refs = self._touched(job, call, failed=failed)
             operation = "carry"
             job.carried = {} if failed else self._carried(job, call)
             operation = "version"
             change = None if failed or self._options.change is None else self._options.change(call)
+            operation = "touches"
             wanted = by_sister([*refs, *job.base])
             return Plan(call, refs, wanted, change, self.mirror.claims.of([*refs, *job.base]))
         except BaseException as error:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from shadowmig.errors import ConfigError, NotIsolated, ProductionRefused, StoreError, StoreUnavailable
-from shadowmig.protocols import AsyncStore, PartedStore, Store, ToldStore
+from shadowmig.protocols import AsyncStore, OutageStore, PartedStore, Store
 from shadowmig.side import MIRRORED
 from shadowmig.stores import _roles, _sister_options
 from shadowmig.stores._sister_ledger import Ledger
@@ -53,7 +53,7 @@ class Pair(Refs):
                 value=sister,
             )
         self._async = production if isinstance(production, AsyncStore) else None
-        self._told = sister if isinstance(sister, ToldStore) else None
+        self._outages = sister if isinstance(sister, OutageStore) else None
         self._parted = production if isinstance(production, PartedStore) else None
         self._states: dict[int, _State] = {}
 
@@ -106,7 +106,7 @@ class Pair(Refs):
 
     def is_outage(self, error: type[BaseException]) -> bool:
         """Tell whether an exception that the checked side got is about the sister, and not about what it did."""
-        return issubclass(error, StoreError) or (self._told is not None and self._told.is_outage(error))
+        return issubclass(error, StoreError) or (self._outages is not None and self._outages.is_outage(error))
 
     @property
     def proved(self) -> str | None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shadowmig.errors import ConfigError
+from shadowmig.errors import ConfigError, StoreUnavailable
 from shadowmig.given import seconds
 from shadowmig.model import Differences, Reading, Record, Ref
 from shadowmig.protocols import Comparator, Store
@@ -123,7 +123,10 @@ class SisterStore(Pair):
         if self._parted is not None:
             reading = yield from self._parted.reading(refs, timeout=timeout)
         else:
+            begun = time.monotonic()
             yield
+            if timeout is not None and (timeout := timeout - (time.monotonic() - begun)) <= 0:
+                raise StoreUnavailable(f"{self._production!r} had no time left.", store=self._name)
             reading = self._production.read(refs, timeout=timeout)
         return _sister_readings.of_production(refs, reading, owner=self, translation=self._translation)
 
