@@ -9,8 +9,6 @@ from shadowmig.compare import Rule, _states, structural
 from shadowmig.model import MISSING, RuleUse
 from shadowmig.protocols import HasRules
 
-TODAY = datetime.now(UTC).date()
-
 
 def _uses(compare: Any) -> dict[str, int]:
     return {use.rule: use.used for use in compare.rules()}
@@ -79,10 +77,10 @@ def test_only_counts_as_one_rule() -> None:
 
 def test_expired_rules_no_longer_ignore() -> None:
     """After its last day a rule's differences count, say so, and the rule is reported as expired."""
-    yesterday = TODAY - timedelta(days=1)
-    compare = structural(ignore=[Rule("$.a", expires=yesterday), Rule("$.b", expires=TODAY + timedelta(days=9))])
+    gone = date(2020, 1, 1)
+    compare = structural(ignore=[Rule("$.a", expires=gone), Rule("$.b", expires=date.max)])
     found = compare(control={"a": {"x": 1}, "b": 1}, candidate={"a": {"x": 2}, "b": 2})
-    assert [(one.path, one.note) for one in found] == [("$.a.x", f"the rule $.a expired on {yesterday}")]
+    assert [(one.path, one.note) for one in found] == [("$.a.x", f"the rule $.a expired on {gone}")]
     assert [one.path for one in found.ignored] == ["$.b"]
     assert [(use.used, use.expired) for use in compare.rules()] == [(0, True), (1, False)]
 
@@ -94,16 +92,18 @@ def test_a_live_rule_beside_an_expired_one() -> None:
 
 
 def test_rules_expire_while_the_service_runs(monkeypatch: Any) -> None:
-    """Expiry is looked at in each comparison, not when the comparator is built."""
-    compare = structural(ignore=[Rule("$.a", expires=TODAY)])
-    assert not compare(control={"a": 1}, candidate={"a": 2})
+    """A rule holds to the end of its last day, which is looked at in each comparison, not when the rule is built."""
+    now = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
 
-    class Later(datetime):
+    class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz) + timedelta(days=2)
+            return now.astimezone(tz)
 
-    monkeypatch.setattr(_states, "datetime", Later)
+    monkeypatch.setattr(_states, "datetime", Clock)
+    compare = structural(ignore=[Rule("$.a", expires=date(2026, 3, 1))])
+    assert not compare(control={"a": 1}, candidate={"a": 2})
+    now += timedelta(seconds=1)
     assert compare(control={"a": 1}, candidate={"a": 2})
 
 
