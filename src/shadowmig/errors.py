@@ -11,6 +11,9 @@ or stay inside the engine, where they become a verdict.
     │   └── SnapshotTooLarge   a value above the byte limit
     ├── CompareError           two values that could not be compared: the verdict is BROKEN
     │   └── CompareTimeout     the comparison ran past its time or size limit
+    ├── CodecError             bytes that a codec cannot read, or a value that it cannot write (also a ValueError)
+    │   └── CodecUnavailable   the codec itself failed: its program died, hung, or broke the protocol
+    ├── EffectRefused          a side effect of a consumer that is only being checked
     ├── RecordError            a findings file that cannot be read
     ├── StoreError             a store that could not do what it was asked
     │   ├── StoreUnavailable   it could not be reached, or did not answer in time
@@ -93,6 +96,35 @@ class CompareError(ShadowmigError):
 
 class CompareTimeout(CompareError):
     """A comparison that ran past its limit of time (seconds) or of visited nodes."""
+
+
+class CodecError(ShadowmigError, ValueError):
+    """
+    Bytes that a codec cannot read, or a value that it cannot write.
+
+    Attributes:
+        reason: What is wrong, in a word or two that are always the same: ``"duplicate key"``, ``"cut"``.
+    """
+
+    reason: str
+
+    def __init__(self, message: str, *, remedy: str = "", reason: str = "", **data: Any) -> None:
+        super().__init__(message, remedy=remedy, reason=reason, **data)
+
+
+class CodecUnavailable(CodecError):
+    """The codec could not do its work: its program died, hung, or broke the protocol. It says nothing of the bytes."""
+
+
+class EffectRefused(ShadowmigError):
+    """
+    A side effect of a consumer that is only being checked: recorded, and not performed.
+
+    Attributes:
+        effect: What was tried, by its name.
+    """
+
+    effect: str
 
 
 class RecordError(ShadowmigError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from shadowmig.errors import CodecError
 from shadowmig.model import Batch, Call, Difference, Reading, Record, Ref, RuleUse
 
 
@@ -207,4 +208,22 @@ class Codec(Protocol):
 
     def decode(self, data: bytes, flags: int) -> Any:
         """Turn bytes and flags into a value."""
+        ...
+
+
+@runtime_checkable
+class BatchCodec(Protocol):
+    """
+    A `Codec` that is quicker for many values at once, such as one that asks another program.
+
+    One result for each item, in their order. Where one fails, its result is the `CodecError`; only what concerns the
+    codec itself is raised.
+    """
+
+    def encode_many(self, values: Sequence[Any]) -> list[tuple[bytes, int] | CodecError]:
+        """Turn each value into bytes and flags."""
+        ...
+
+    def decode_many(self, items: Sequence[tuple[bytes, int]]) -> list[Any]:
+        """Turn each of bytes and flags into a value."""
         ...

@@ -1,102 +1,15 @@
-"""
-Codecs: bytes to value and back, as one service does it in a cache or a stream.
-
-They are strict, because they are to show what another program could not read. Whatever `decode` raises makes a record
-`Undecodable`, and whatever `encode` raises is raised to whoever writes.
-
-    MemcachedStore("10.0.0.1:11211", codec={"comment:": Json(), "session:": Compressed(Json())})
-"""
+"""What clients of Memcached put around a value: flags that tell its type, and compression."""
 
 from __future__ import annotations
 
-import json
-import math
 import zlib
-from typing import Any, Final, NoReturn
+from typing import Any
 
 from attrs import field, frozen
 
 from shadowmig.errors import ConfigError
 from shadowmig.protocols import Codec
-
-_FLAGS: Final = 2**32 - 1
-
-
-def _check_flags(_: object, attribute: Any, value: object) -> None:
-    if type(value) is not int or not 0 <= value <= _FLAGS:
-        raise ConfigError(
-            f"{attribute.name} is {value!r}.", remedy="Use 32 bits: 0 to 4294967295.", field=attribute.name, value=value
-        )
-
-
-@frozen
-class Raw:
-    """
-    The bytes as they are; what the flags say is left to others.
-
-    Args:
-        flags: Client flags to write.
-
-    Raises:
-        ConfigError: ``flags`` are not 32 bits.
-    """
-
-    flags: int = field(default=0, kw_only=True, validator=_check_flags)
-
-    def encode(self, value: Any) -> tuple[bytes, int]:
-        """
-        Give bytes back.
-
-        Raises:
-            TypeError: The value is of another type.
-        """
-        if not isinstance(value, bytes):
-            raise TypeError(f"Raw writes bytes, not {type(value).__name__}")
-        return value, self.flags
-
-    def decode(self, data: bytes, flags: int) -> Any:
-        """Give the bytes back."""
-        return data
-
-
-@frozen
-class Json:
-    """
-    JSON in UTF-8, the whole value one document.
-
-    Numbers without fraction or exponent are exact ints, all others floats. What JSON cannot tell apart in Python
-    cannot be told apart here: a tuple is written as a list, and a key 1 as ``"1"``.
-
-    Args:
-        flags: Client flags to write; any are read.
-
-    Raises:
-        ConfigError: ``flags`` are not 32 bits.
-    """
-
-    flags: int = field(default=0, kw_only=True, validator=_check_flags)
-
-    def encode(self, value: Any) -> tuple[bytes, int]:
-        """
-        Write without spaces and with sorted keys, so that equal values give equal bytes.
-
-        Raises:
-            ValueError: There is a NaN, an infinity, a lone surrogate or a cycle.
-            TypeError: There is something that JSON does not have, or keys of several types.
-        """
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
-        return text.encode(), self.flags
-
-    def decode(self, data: bytes, flags: int) -> Any:
-        """
-        Read one document.
-
-        Raises:
-            ValueError: It is no JSON in UTF-8 or more than one document, a key is there twice, or a number is no
-                number (``NaN``) or none that a float can hold (``1e999``).
-        """
-        # As text: given bytes, the parser would guess at other encodings.
-        return _READER.decode(data.decode())
+from shadowmig.wire.codecs._flags import FLAGS
 
 
 @frozen
@@ -166,7 +79,7 @@ class Compressed:
         checks = {
             "codec": not isinstance(self.codec, type)
             and all(callable(getattr(self.codec, name, None)) for name in ("encode", "decode")),
-            "flag": type(self.flag) is int and 0 < self.flag <= _FLAGS and self.flag.bit_count() == 1,
+            "flag": type(self.flag) is int and 0 < self.flag <= FLAGS and self.flag.bit_count() == 1,
             "above": type(self.above) is int and self.above >= 0,
             "level": type(self.level) is int and -1 <= self.level <= 9,
             "limit": type(self.limit) is int and self.limit > 0,
@@ -217,24 +130,3 @@ class Compressed:
             if unpack.unused_data:
                 raise ValueError("something follows the compressed bytes")
         return self.codec.decode(data, flags & ~self.flag)
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key is there twice")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large for a float")
-    return number
-
-
-_READER: Final = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
