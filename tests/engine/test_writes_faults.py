@@ -825,4 +825,4 @@ def test_no_time_left_for_the_next_store() -> None:
         )
         update(world.new(), "x")
         assert counted(made) == {"skipped": 1, "skipped:hydrate": 1}
-    assert asked == ["db"]
+    assert asked == ["cache"]
