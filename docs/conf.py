@@ -32,9 +32,13 @@ napoleon_use_ivar = True
 nitpicky = True
 # There is no network while the documentation is built, so what others define cannot be linked.
 nitpick_ignore_regex = [
-    ("py:.*", r"(attr|collections|contextvars|datetime|enum|os|pathlib|re|subprocess|types|typing|zlib)\..*"),
+    (
+        "py:.*",
+        r"(attr|collections|contextvars|datetime|enum|hypothesis|os|pathlib|re|subprocess|types|typing|zlib)\..*",
+    ),
     ("py:.*", r"(Any|Callable|Iterable|Iterator|Mapping|Path|Self|Sequence|TracebackType|datetime|timedelta)"),
     # Known to type checkers only where they are named, or inside the storm.
+    ("py:.*", r"shadowmig\.wire\.effects\.T"),
     ("py:.*", r"(Backend|Progress|Provisioned|shadowmig\.testing\.storm\.(_watch|service|sites)\..*)"),
 ]
 

@@ -200,7 +200,7 @@ def test_undecodable(make, service, memcached_prefix):
     service.set(f"{memcached_prefix}a", b"{broken")
     record = one(store, f"{memcached_prefix}a")
     assert isinstance(record.value, Undecodable)
-    assert record.value.reason.startswith("JSONDecodeError: ")
+    assert record.value.reason.startswith("CodecError: ")
     assert record.value.size == 7
     assert record.raw == b"{broken"
 

@@ -1,5 +1,5 @@
 """
-What crosses from one language to another: codecs, each loaded at first use.
+What crosses from one language to another: codecs, round trips, events and their consumers, each loaded at first use.
 
 A codec is any object of the shape of `shadowmig.protocols.Codec`.
 """
@@ -10,14 +10,108 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shadowmig.wire.caches import CachedBytes as CachedBytes
+    from shadowmig.wire.codecs import Avro as Avro
     from shadowmig.wire.codecs import Compressed as Compressed
+    from shadowmig.wire.codecs import Flagged as Flagged
+    from shadowmig.wire.codecs import HttpCodec as HttpCodec
     from shadowmig.wire.codecs import Json as Json
+    from shadowmig.wire.codecs import MsgPack as MsgPack
+    from shadowmig.wire.codecs import OrMiss as OrMiss
+    from shadowmig.wire.codecs import Pickle as Pickle
+    from shadowmig.wire.codecs import ProcessCodec as ProcessCodec
+    from shadowmig.wire.codecs import Protobuf as Protobuf
     from shadowmig.wire.codecs import Raw as Raw
     from shadowmig.wire.codecs import Serde as Serde
+    from shadowmig.wire.codecs import StandIn as StandIn
+    from shadowmig.wire.codecs import Structured as Structured
+    from shadowmig.wire.codecs import look as look
+    from shadowmig.wire.consumers import Consumer as Consumer
+    from shadowmig.wire.consumers import ConsumerReport as ConsumerReport
+    from shadowmig.wire.effects import Effects as Effects
+    from shadowmig.wire.events import Completeness as Completeness
+    from shadowmig.wire.events import Event as Event
+    from shadowmig.wire.events import EventReport as EventReport
+    from shadowmig.wire.events import EventSource as EventSource
+    from shadowmig.wire.events import EventStream as EventStream
+    from shadowmig.wire.events import EventTuning as EventTuning
+    from shadowmig.wire.events import MemoryEvents as MemoryEvents
+    from shadowmig.wire.events import RedisEvents as RedisEvents
+    from shadowmig.wire.roundtrip import RoundTrip as RoundTrip
+    from shadowmig.wire.roundtrip import RoundTripReport as RoundTripReport
+    from shadowmig.wire.strategies import values_of as values_of
+    from shadowmig.wire.values import Instant as Instant
+    from shadowmig.wire.values import plain as plain
 
-_HOMES = {"Compressed": "codecs", "Json": "codecs", "Raw": "codecs", "Serde": "codecs"}
+_HOMES = {
+    "Avro": "codecs",
+    "CachedBytes": "caches",
+    "Completeness": "events",
+    "Compressed": "codecs",
+    "Consumer": "consumers",
+    "ConsumerReport": "consumers",
+    "Effects": "effects",
+    "Event": "events",
+    "EventReport": "events",
+    "EventSource": "events",
+    "EventStream": "events",
+    "EventTuning": "events",
+    "Flagged": "codecs",
+    "HttpCodec": "codecs",
+    "Instant": "values",
+    "Json": "codecs",
+    "MemoryEvents": "events",
+    "MsgPack": "codecs",
+    "OrMiss": "codecs",
+    "Pickle": "codecs",
+    "ProcessCodec": "codecs",
+    "Protobuf": "codecs",
+    "Raw": "codecs",
+    "RedisEvents": "events",
+    "RoundTrip": "roundtrip",
+    "RoundTripReport": "roundtrip",
+    "Serde": "codecs",
+    "StandIn": "codecs",
+    "Structured": "codecs",
+    "look": "codecs",
+    "plain": "values",
+    "values_of": "strategies",
+}
 
-__all__ = ["Compressed", "Json", "Raw", "Serde"]
+__all__ = [
+    "Avro",
+    "CachedBytes",
+    "Completeness",
+    "Compressed",
+    "Consumer",
+    "ConsumerReport",
+    "Effects",
+    "Event",
+    "EventReport",
+    "EventSource",
+    "EventStream",
+    "EventTuning",
+    "Flagged",
+    "HttpCodec",
+    "Instant",
+    "Json",
+    "MemoryEvents",
+    "MsgPack",
+    "OrMiss",
+    "Pickle",
+    "ProcessCodec",
+    "Protobuf",
+    "Raw",
+    "RedisEvents",
+    "RoundTrip",
+    "RoundTripReport",
+    "Serde",
+    "StandIn",
+    "Structured",
+    "look",
+    "plain",
+    "values_of",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from shadowmig.errors import CodecError
 from shadowmig.wire.codecs._flags import check_flags
 
 
@@ -28,10 +29,10 @@ class Raw:
         Give bytes back.
 
         Raises:
-            TypeError: The value is of another type.
+            CodecError: The value is of another type (``no such type``).
         """
         if not isinstance(value, bytes):
-            raise TypeError(f"Raw writes bytes, not {type(value).__name__}")
+            raise CodecError(f"Raw writes bytes, not {type(value).__name__}.", reason="no such type")
         return value, self.flags
 
     def decode(self, data: bytes, flags: int) -> Any:
