@@ -34,9 +34,10 @@ def table(reports):
     """Make a row for each class, in the order of their names."""
     rows = {}
     for name, report in reports.items():
-        for fault in report.faults:
+        # A loss between the two services tells more than one that a service has with itself.
+        for fault in sorted(report.faults, key=lambda fault: fault.writer == fault.reader):
             if not fault.accepted:
-                formats, first = rows.setdefault(fault.name, ([], fault))
+                formats = rows.setdefault(fault.name, ([], fault))[0]
                 if name not in formats:
                     formats.append(name)
     yield "| class | seen in | from, to | shows as | usual cause |"

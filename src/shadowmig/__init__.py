@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shadowmig.model import Stage as Stage
     from shadowmig.model import Verdict as Verdict
     from shadowmig.stores.sister import SisterStore as SisterStore
+    from shadowmig.wire.roundtrip import RoundTrip as RoundTrip
 
 _HOMES = {
     "shadowmig.compare": ("deep", "exact", "structural"),
@@ -35,6 +36,7 @@ _HOMES = {
     "shadowmig.migration": ("Migration",),
     "shadowmig.model": ("Call", "Comparison", "Difference", "Finding", "Observation", "Side", "Stage", "Verdict"),
     "shadowmig.stores.sister": ("SisterStore",),
+    "shadowmig.wire.roundtrip": ("RoundTrip",),
 }
 _home = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -45,6 +47,7 @@ __all__ = [
     "Finding",
     "Migration",
     "Observation",
+    "RoundTrip",
     "ShadowmigError",
     "Side",
     "SisterStore",

@@ -71,15 +71,45 @@ def _report(files: Sequence[Path], *, as_json: bool, fail_on: str) -> int:
     return 1 if fail_on == "mismatch" and _has_mismatches(findings, summaries, untracked) else 0
 
 
+def _roundtrip(spec: str, *, values: int | None, seconds: float, seed: int, as_json: bool, fail_on: str) -> int:
+    """Run a round trip, print its report and return the exit code."""
+    from shadowmig.errors import ConfigError
+    from shadowmig.sinks._printable import printable
+    from shadowmig.wire.spec import load
+
+    try:
+        loaded = load(spec)
+        try:
+            report = loaded.trip.check(loaded.values, count=values or loaded.count, seconds=seconds, seed=seed)
+        finally:
+            loaded.close()
+    except ConfigError as error:
+        _complain(printable(str(error), 2000))
+        return 2
+    _any_encoding()
+    sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n" if as_json else f"{report}\n")
+    if not report.complete:
+        _complain(f"time ran out after {report.values} values; give more --seconds")
+    if report.faults:
+        return 1 if fail_on == "fault" else 0
+    if not report.conclusive:
+        _complain("it could not be told: see what was broken, refused, or not checked at all")
+    return 0 if report.conclusive else 2
+
+
+def _any_encoding() -> None:
+    """Have a pipe take any text: an arrow that its encoding lacks must not end the report."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
 def _print(findings: Sequence[Finding], summaries: Sequence[Summary], untracked: int) -> None:
     from rich.console import Console
 
     from shadowmig.report.terminal import print_report
 
-    # A pipe may have any encoding; an arrow that it lacks must not end the report.
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+    _any_encoding()
     print_report(findings, summaries, Console(highlight=False, markup=False, emoji=False), lost=untracked)
 
 
@@ -149,5 +179,39 @@ else:
         from importlib import import_module
 
         ctx.exit(import_module("shadowmig.demo").run(input=source, calls=calls, seed=seed, out=out))
+
+    @_group.command()
+    @click.argument("spec")
+    @click.option(
+        "--values", type=click.IntRange(min=1), metavar="N", help="Most values; the spec's number if not given."
+    )
+    @click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=60.0,
+        show_default=True,
+        metavar="S",
+        help="Limit of time.",
+    )
+    @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the values.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+    @click.option(
+        "--fail-on",
+        type=click.Choice(["fault", "never"]),
+        default="fault",
+        show_default=True,
+        help="When to exit with 1.",
+    )
+    @click.pass_context
+    def roundtrip(
+        ctx: click.Context, *, spec: str, values: int | None, seconds: float, seed: int, as_json: bool, fail_on: str
+    ) -> None:
+        """
+        Give every writer's bytes to every reader, as SPEC says.
+
+        SPEC is a TOML file, or package.module:object. Exits with 0 if there are no faults, 1 if there are, 2 if it
+        could not be told.
+        """
+        ctx.exit(_roundtrip(spec, values=values, seconds=seconds, seed=seed, as_json=as_json, fail_on=fail_on))
 
     main = _group

@@ -32,6 +32,18 @@ def test_plain_service_finds_both_bugs(example, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "findings.jsonl").exists()
 
 
+def test_round_trips_before_and_after(example, capsys):
+    """The end of the tutorial on round trips finds the three mistakes, and nothing once they are mended."""
+    module = example("wire_roundtrip")
+    assert {fault.name for fault in module.check().faults if not fault.accepted} >= {
+        "integer became float",
+        "empty list became null",
+        "time lost its fraction",
+    }
+    module.main()
+    assert "no faults" in capsys.readouterr().out
+
+
 def test_own_comparator_tells_ties_from_mistakes(example, found):
     """A tie in another order is ignored, a wrong score is found, and the rule tells its use."""
     module = example("own_comparator")

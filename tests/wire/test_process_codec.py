@@ -156,7 +156,7 @@ def test_poison_is_named_when_decoding_too():
 STARTS = {
     "exit": "did not start.*ended. Its exit status was 4. It said: first line",
     "silent": "did not start.*did not answer within 0.5 s",
-    "chatty": "did not start.*no JSON",
+    "chatty": "did not start.*(no JSON|more than one line)",
     "old": "did not start.*no hello",
     "newer": "did not start.*speaks version 2, not 1",
 }

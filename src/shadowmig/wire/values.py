@@ -53,7 +53,7 @@ class Instant:
 
     def isoformat(self) -> str:
         """Give the moment in UTC as RFC 3339 writes it, with nine digits."""
-        return f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}{self.nanos:03d}Z"
+        return f"{self.at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}{self.nanos:03d}Z"
 
 
 def plain(value: Any) -> Any:

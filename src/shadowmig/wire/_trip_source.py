@@ -1,0 +1,83 @@
+"""Where values come from: recorded ones as they are, and those that are drawn."""
+
+from __future__ import annotations
+
+import sys
+import time
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from shadowmig.errors import ConfigError
+
+DRAWN: Final = 1_000
+"""Values that are drawn if no number is given."""
+
+
+class Source:
+    """
+    Values by the batch.
+
+    Args:
+        values: An iterable of values; a hypothesis strategy; or a model or schema to derive one from.
+        count: Most values; ``None``: all of an iterable, 1 000 drawn ones.
+        seed: What they are drawn with.
+        until: Monotonic time at which drawing ends.
+
+    Attributes:
+        complete: Whether there were no more, or as many as wanted.
+
+    Raises:
+        ConfigError: They are none of these.
+    """
+
+    def __init__(self, values: Any, count: int | None, seed: int, until: float) -> None:
+        self.complete = False
+        given: Iterable[Any]
+        strategy = _strategy(values)
+        if strategy is None:
+            given = values
+        else:
+            count = DRAWN if count is None else count
+            given = _drawn(strategy, seed, until)
+        self._values = iter(given) if count is None else islice(given, count)
+        self._left = count
+        self._until = until
+
+    def take(self, most: int) -> list[Any]:
+        """Give the next values, ``most`` of them if there are so many."""
+        found = list(islice(self._values, most))
+        if self._left is not None:
+            self._left -= len(found)
+        self.complete = self._left == 0 or (len(found) < most and time.monotonic() < self._until)
+        return found
+
+
+def _strategy(values: Any) -> Any:
+    """Give the strategy that values are drawn from; ``None`` if they are given."""
+    hypothesis = sys.modules.get("hypothesis")
+    if hypothesis is not None and isinstance(values, hypothesis.strategies.SearchStrategy):
+        return values
+    given = isinstance(values, Iterable) and not isinstance(values, type | Mapping | str | bytes)
+    if given and typing.get_origin(values) is None:
+        return None
+    if values is None or isinstance(values, str | bytes | int | float):
+        raise ConfigError(
+            f"values: {type(values).__name__} is nothing to check.",
+            remedy="Give an iterable of values, a hypothesis strategy, or a model or schema to derive one from.",
+            field="values",
+            value=values,
+        )
+    from shadowmig.wire.strategies import values_of
+
+    return values_of(values)
+
+
+def _drawn(strategy: Any, seed: int, until: float) -> Iterator[Any]:
+    from shadowmig.wire.strategies import stream
+
+    for value in stream(strategy, seed):
+        yield value
+        if time.monotonic() >= until:
+            return
