@@ -34,7 +34,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(attr|collections|contextvars|datetime|enum|hypothesis|os|pathlib|re|subprocess|types|typing|zlib)\..*",
+        r"(attr|collections|contextvars|datetime|enum|google|hypothesis|os|pathlib|re|ssl|subprocess|types|typing|zlib)\..*",
     ),
     ("py:.*", r"(Any|Callable|Iterable|Iterator|Mapping|Path|Self|Sequence|TracebackType|datetime|timedelta)"),
     # Known to type checkers only where they are named, or inside the storm.

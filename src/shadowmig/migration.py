@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from attrs import evolve, frozen
 
@@ -38,6 +38,9 @@ from shadowmig.findings import secrets
 from shadowmig.given import seconds
 from shadowmig.model import Call, Comparison, Finding, Side, Stage, Summary
 from shadowmig.protocols import Redactor, Sampler, Sink
+
+if TYPE_CHECKING:
+    from shadowmig.wire.events import EventFault
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -406,6 +409,29 @@ class Migration:
                 self._on_comparison(comparison)
             except BaseException as error:
                 self._publisher.guard.count("on_comparison", error)
+
+    def event_faults(self, stream: str) -> Callable[[EventFault], None]:
+        """
+        Give a function that makes findings of the faults of a stream of events.
+
+            EventStream("comment_events", ..., on_verdict=migration.event_faults("comment_events"))
+
+        Args:
+            stream: The name under which the findings stand, as that of an experiment does.
+
+        Raises:
+            ConfigError: The name is no text.
+        """
+        from shadowmig.engine.event_findings import told
+
+        name = text(stream, "stream")
+
+        def count(fault: EventFault) -> None:
+            if found := told(name, fault):
+                self._record(found[0], lambda: found[1])
+                self._desk.watch()
+
+        return count
 
     def _summaries(self) -> dict[str, Summary]:
         return {name: experiment.summary() for name, experiment in list(self._experiments.items())}

@@ -1,0 +1,416 @@
+"""
+Production's events and the sister's, brought together by their keys: the part that needs no server.
+
+A `Matcher` is fed the entries of both streams, each in its order, and says what came of them. It holds what has no
+verdict yet, and remembers for a while what has one, so that a doubled event is known as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from shadowmig.wire.events._judge import Judge, Judgement, unreadable
+from shadowmig.wire.events.event import Event
+from shadowmig.wire.events.report import EventFault, EventVerdict, Where, moment
+
+BOTH: Final = 1
+"""Both streams have had it."""
+
+ALONE: Final = 2
+"""Production has had it, and the sister's is not waited for."""
+
+_FIRM: Final = (EventVerdict.MISSING, EventVerdict.UNEXPECTED)
+"""What was told as a fault of the candidate, so that taking it back is told as well."""
+
+NO_KEY: Final = "it tells no entity or no version"
+
+
+@frozen
+class Plan:
+    """
+    How events are matched.
+
+    Attributes:
+        judge: Compares the contents of a pair.
+        grace: Seconds for which the other stream's entry is waited for.
+        late: Seconds by which the sister's entry may be later.
+        remember: Seconds for which an event that was told as missing may still come.
+        covered: Tells of an event of production whether the sister must have it.
+        by_version: Whether events are matched by entity and version instead of their own id.
+        most_open: Events of each stream that may wait.
+        most_bytes: Their bytes.
+        most_seen: Events that are remembered, at least; at most twice as many.
+    """
+
+    judge: Judge
+    grace: float = 30.0
+    late: float = 5.0
+    remember: float = 60.0
+    covered: Callable[[Event], Any] | None = None
+    by_version: bool = False
+    most_open: int = 200_000
+    most_bytes: int = 512 * 1024 * 1024
+    most_seen: int = 200_000
+
+    def key(self, event: Event) -> str | None:
+        """Give what an event is matched by; ``None`` if it tells no entity or no version."""
+        if not self.by_version:
+            return event.id
+        entity, version = event.entity, event.version
+        return None if entity is None or version is None else f"{entity}\0{version!r}"
+
+
+@define
+class Outcome:
+    """
+    What has come of matching since it was last committed.
+
+    Attributes:
+        counts: By name: ``production``, ``sister``, ``matched``, ``uncovered``, the values of verdicts, and with a
+            ``+`` before them what was told beside.
+        faults: What was told.
+        lags: Of each pair, in seconds.
+    """
+
+    counts: dict[str, int] = field(factory=dict)
+    faults: list[EventFault] = field(factory=list)
+    lags: list[float] = field(factory=list)
+
+    def count(self, name: str, change: int = 1) -> None:
+        """Count something."""
+        self.counts[name] = self.counts.get(name, 0) + change
+
+    def beside(self, verdict: EventVerdict, fault: EventFault) -> None:
+        """Tell something beside an event's verdict."""
+        self.count(f"+{verdict.value}")
+        self.faults.append(fault)
+
+
+@define
+class Blind:
+    """A time, in seconds since 1970 by production's clock, of which entries of a stream may not have been seen."""
+
+    where: Where
+    begin: float
+    end: float
+    why: str
+
+
+@define(eq=False)
+class Half:
+    """
+    One stream's events without a partner.
+
+    Attributes:
+        waiting: By key, those without a verdict.
+        told: By key, those told as missing or unexpected, with that verdict, in case that the partner comes after all.
+    """
+
+    waiting: dict[str, Event] = field(factory=dict)
+    told: dict[str, tuple[Event, EventVerdict]] = field(factory=dict)
+
+    def knows(self, keys: Iterable[str]) -> bool:
+        """Whether any of these is here."""
+        waiting, told = self.waiting, self.told
+        return not ((not waiting or waiting.keys().isdisjoint(keys)) and (not told or told.keys().isdisjoint(keys)))
+
+
+class Matcher:
+    """
+    Matches events. The sister's times are brought to production's clock by `offset`.
+
+    Args:
+        plan: How.
+
+    Attributes:
+        production: What waits of production.
+        sister: What waits of the sister.
+        blinds: Times of which entries may be lost.
+        offset: Seconds by which the sister's clock is before production's.
+        largest: Bytes of the largest event lately, or more.
+        out: What has come of it.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._seen: dict[str, int] = {}
+        self._spare: dict[str, int] = {}
+        self.production = Half()
+        self.sister = Half()
+        self.blinds: list[Blind] = []
+        self.offset = 0.0
+        self.largest = 0
+        self.out = Outcome()
+
+    # Entries.
+
+    def take_production(self, keys: Sequence[str], events: Sequence[Event]) -> None:
+        """Take entries of production that the sister must have."""
+        half = self.production
+        new = len(set(keys)) == len(keys) and self._seen.keys().isdisjoint(keys)
+        if new and not half.knows(keys) and not self.sister.knows(keys):
+            half.waiting.update(zip(keys, events, strict=True))
+            self.out.count("production", len(keys))
+        else:
+            for key, event in zip(keys, events, strict=True):
+                self._take_production(key, event)
+
+    def take_sister(self, keys: Sequence[str], events: Sequence[Event]) -> None:
+        """Take entries of the sister."""
+        # What most of them are is written out: the same bytes, in time, known to both and to nobody before.
+        pop, quick, shift, late = self.production.waiting.pop, not self._plan.judge.slow, self.offset, self._plan.late
+        out = self.out
+        lags, equal = out.lags, []
+        for key, event in zip(keys, events, strict=True):
+            other = pop(key, None)
+            if other is not None and quick and other.raw == event.raw:
+                lag = event.at - other.at - shift
+                if lag <= late:
+                    lags.append(lag)
+                    equal.append(key)
+                    continue
+            if equal:
+                self._equal(equal)
+                equal = []
+            if other is None:
+                self._unpaired(key, event)
+            else:
+                self._pair(key, other, event)
+        self._equal(equal)
+        out.count("sister", len(keys))
+
+    def take_uncovered(self, keys: Iterable[str]) -> None:
+        """Take entries of production that the sister need not have."""
+        for key in keys:
+            if key not in self._seen:
+                self.out.count("uncovered")
+                self._seen[key] = ALONE
+                self._early(key)
+
+    def take_unjudged(self, event: Event, where: Where, *, key: str | None = None, note: str) -> None:
+        """Take an entry that cannot be matched: ``covered`` failed, or it tells no entity and version."""
+        if key is not None:
+            if key in self._seen:
+                return
+            self._seen[key] = ALONE
+            self._early(key)
+        judgement = Judgement(EventVerdict.BROKEN, note=note) if event.readable else unreadable(event, where)
+        pair = (event, None) if where == "production" else (None, event)
+        fault = self._fault(judgement.verdict, where, *pair, note=judgement.note)
+        self.out.count(where)
+        if where == "production":
+            self.out.count(judgement.verdict.value)
+            self.out.faults.append(fault)
+        else:
+            self.out.beside(judgement.verdict, fault)
+
+    # Entries from before the last commit, read again to remember them.
+
+    def recall_production(self, keys: Iterable[str]) -> None:
+        """Remember entries of production whose verdict is told already, or that are still waiting."""
+        for key in keys:
+            if key in self.production.waiting or key in self.production.told:
+                continue
+            if key in self._seen:
+                self._spare[key] = self._spare.get(key, 0) + 1
+            else:
+                self._seen[key] = ALONE
+
+    def recall_sister(self, keys: Iterable[str]) -> None:
+        """Remember entries of the sister likewise."""
+        for key in keys:
+            if key in self.sister.waiting or key in self.sister.told:
+                continue
+            if self._seen.get(key) == BOTH:
+                self._spend(key)
+            else:
+                self._seen[key] = BOTH
+
+    # Time.
+
+    def expire(self, production: float, sister: float) -> None:
+        """
+        Give up what was waited for long enough, and forget what was remembered for long.
+
+        Args:
+            production: The time up to which production's stream was taken, by its own clock.
+            sister: The time up to which the sister's was taken, by production's clock.
+        """
+        plan = self._plan
+        for half, until, shift, give_up in (
+            (self.production, sister, 0.0, self._give_up_production),
+            (self.sister, production, self.offset, self._give_up_sister),
+        ):
+            while half.waiting:
+                key, event = next(iter(half.waiting.items()))
+                if event.at - shift + plan.grace > until:
+                    break
+                give_up(key, event, "")
+            while half.told:
+                key = next(iter(half.told))
+                kept = half.told[key][0].at - shift + plan.grace + plan.remember > until
+                if kept and len(half.told) <= plan.most_open:
+                    break
+                del half.told[key]
+            for key, event in list(islice(half.waiting.items(), self._surplus(half))):
+                give_up(key, event, "too many events were waiting")
+        if len(self._seen) > 2 * plan.most_seen:
+            self._seen = dict(islice(self._seen.items(), plan.most_seen, None))
+            self._spare.clear()
+        oldest = min(production, sister) - 2 * (plan.grace + plan.remember)
+        self.blinds = [each for each in self.blinds if each.end > oldest]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half as many events of production wait as may."""
+        waiting = len(self.production.waiting)
+        return waiting > self._plan.most_open // 2 or waiting * self.largest > self._plan.most_bytes // 2
+
+    def _surplus(self, half: Half) -> int:
+        """Count the oldest events that are too many."""
+        count = max(0, len(half.waiting) - self._plan.most_open)
+        if len(half.waiting) * self.largest > self._plan.most_bytes:
+            size = sum(event.size for event in half.waiting.values())
+            for number, event in enumerate(half.waiting.values()):
+                if size <= self._plan.most_bytes:
+                    return max(count, number)
+                size -= event.size
+        return count
+
+    # What comes of them.
+
+    def _equal(self, keys: list[str]) -> None:
+        out = self.out
+        self._seen.update(dict.fromkeys(keys, BOTH))
+        out.count("matched", len(keys))
+        out.count(EventVerdict.MATCH.value, len(keys))
+
+    def _pair(self, key: str, production: Event, sister: Event, told: EventVerdict | None = None) -> None:
+        """Judge two entries; ``told`` is what was told of the one that was there first."""
+        self._seen[key] = BOTH
+        out = self.out
+        lag = sister.at - self.offset - production.at
+        out.lags.append(lag)
+        judgement = self._plan.judge(production, sister)
+        verdict = judgement.verdict
+        counts, name = out.counts, verdict.value
+        counts["matched"] = counts.get("matched", 0) + 1
+        counts[name] = counts.get(name, 0) + 1
+        if verdict is not EventVerdict.MATCH and verdict is not EventVerdict.IGNORED:
+            more = {"differences": judgement.differences, "note": judgement.note}
+            out.faults.append(self._fault(verdict, judgement.where, production, sister, lag=lag, **more))
+        if told in _FIRM or lag > self._plan.late:
+            note = "" if told is None else f"it was told as {told.value}, which is taken back"
+            where: Where = "production" if lag < 0 else "sister"
+            out.beside(EventVerdict.LATE, self._fault(EventVerdict.LATE, where, production, sister, lag=lag, note=note))
+
+    def _take_production(self, key: str, event: Event) -> None:
+        half = self.production
+        if key in self._seen or key in half.waiting or key in half.told:
+            if self._seen.get(key) != ALONE:
+                self._spare[key] = self._spare.get(key, 0) + 1
+                fault = self._fault(EventVerdict.DOUBLED, "production", event, None)
+                self.out.beside(EventVerdict.DOUBLED, fault)
+            return
+        self.out.count("production")
+        early, told = self._early(key)
+        if early is None:
+            half.waiting[key] = event
+        else:
+            self._pair(key, event, early, told)
+
+    def _early(self, key: str) -> tuple[Event | None, EventVerdict | None]:
+        """Give the sister's entry that was there before production's, and what was told of it, which is taken back."""
+        half = self.sister
+        event = half.waiting.pop(key, None)
+        if event is not None:
+            return event, None
+        event, verdict = half.told.pop(key, (None, None))
+        if verdict is not None:
+            self.out.count(f"+{verdict.value}", -1)
+        return event, verdict
+
+    def _unpaired(self, key: str, event: Event) -> None:
+        told = self.production.told.pop(key, None)
+        if told is not None:
+            other, verdict = told
+            self.out.count(verdict.value, -1)
+            self._pair(key, other, event, verdict)
+            return
+        code = self._seen.get(key)
+        half = self.sister
+        if code == ALONE:
+            self._seen[key] = BOTH
+        elif code is None and key not in half.waiting and key not in half.told:
+            half.waiting[key] = event
+        elif not self._spend(key):
+            self.out.beside(EventVerdict.DOUBLED, self._fault(EventVerdict.DOUBLED, "sister", None, event))
+
+    def _spend(self, key: str) -> bool:
+        """Whether production has had this event once more too."""
+        left = self._spare.get(key, 0)
+        if left:
+            self._spare[key] = left - 1
+        return left > 0
+
+    def _give_up_production(self, key: str, event: Event, note: str) -> None:
+        half = self.production
+        del half.waiting[key]
+        at = event.at
+        note = note or self._blind("sister", at - self._plan.late, at + self._plan.grace)
+        verdict = EventVerdict.LOST_SIGHT if note else EventVerdict.MISSING
+        half.told[key] = event, verdict
+        self.out.count(verdict.value)
+        self.out.faults.append(self._fault(verdict, "sister", event, None, note=note))
+
+    def _give_up_sister(self, key: str, event: Event, note: str) -> None:
+        half = self.sister
+        del half.waiting[key]
+        at = event.at - self.offset
+        note = note or self._blind("production", at - self._plan.grace, at + self._plan.late)
+        verdict = EventVerdict.LOST_SIGHT if note else EventVerdict.UNEXPECTED
+        if not event.readable:
+            judgement = unreadable(event, "sister")
+            verdict, note = judgement.verdict, judgement.note
+        half.told[key] = event, verdict
+        self.out.beside(verdict, self._fault(verdict, "sister", None, event, note=note))
+
+    def _blind(self, where: Where, begin: float, end: float) -> str:
+        """Say why the other entry may have been there all the same."""
+        for blind in self.blinds:
+            if blind.where == where and blind.begin <= end and begin <= blind.end:
+                return f"entries of {where} may be lost: {blind.why}"
+        return ""
+
+    def _fault(
+        self, verdict: EventVerdict, where: Where, production: Event | None, sister: Event | None, **more: Any
+    ) -> EventFault:
+        return fault_of(verdict, where, production, sister, offset=self.offset, **more)
+
+
+def fault_of(
+    verdict: EventVerdict,
+    where: Where,
+    production: Event | None,
+    sister: Event | None,
+    *,
+    offset: float,
+    **more: Any,
+) -> EventFault:
+    """Make a fault of the entries that it is about, at least one."""
+    event = production or sister
+    assert event is not None
+    return EventFault(
+        verdict,
+        event.id,
+        where,
+        moment(event.at - (offset if event is sister else 0.0)),
+        event.entity,
+        production.entry if production is not None else (),
+        sister.entry if sister is not None else (),
+        **more,
+    )

@@ -1,0 +1,823 @@
+"""The loop: what it does when servers are away, entries are gone, processes come and go, and callbacks fail."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from events_support import GRACE, Scene, Source, add, body, client_of, consistent, redis_events, told
+
+from shadowmig.errors import ConfigError, NotIsolated, StoreError, StoreUnavailable
+from shadowmig.model import Difference, Differences
+from shadowmig.stores import Stream
+from shadowmig.testing.servers import Redis
+from shadowmig.wire.events import EventFault, EventReport, EventStream, EventTuning, EventVerdict, MemoryEvents
+from shadowmig.wire.events._state import MemoryState
+
+
+def test_nothing_yet():
+    """Before anything was committed the report is empty and knows no time."""
+    scene = Scene()
+    report = scene.verifier().report()
+    assert (report.production, report.as_of, report.since, report.gaps) == (0, None, None, ())
+    assert str(report) == "s: 0 events, 0 matched, no fault, 0 open, as of no time yet"
+    assert repr(scene.streams[0]) == "<EventStream 's'>"
+
+
+def test_report_as_text():
+    """A report as text says how many events there were, what is wrong, and as of when."""
+    scene = Scene()
+    scene.both("e", body())
+    scene.production.append(body(version=2), id="f")
+    scene.step()
+    report = scene.wait(GRACE)
+    assert str(report) == "s: 2 events, 1 matched, 1 missing, 0 open, as of 2023-11-14 22:13:50 UTC"
+    assert report.since == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_watermark_waits_for_both_streams():
+    """The time up to which all is judged stops at the oldest event that waits, and while a stream cannot be read."""
+    scene = Scene()
+    begin = scene.clock.now
+    scene.both("e", body())
+    assert scene.step().as_of.timestamp() == begin
+    scene.clock.now += 5
+    scene.production.append(body(version=2), id="f")
+    assert scene.wait(5).as_of.timestamp() == begin + 5
+    scene.sister.append(body(version=2), id="f")
+    assert scene.wait(1).as_of.timestamp() == begin + 11
+    scene.sister.away = True
+    assert scene.wait(50).as_of.timestamp() == begin + 11
+    scene.sister.away = False
+    scene.production.away = True
+    assert scene.wait(50).as_of.timestamp() == begin + 61
+    scene.production.away = False
+    assert scene.step().as_of.timestamp() == begin + 111
+
+
+def test_nothing_is_missing_while_a_stream_is_away():
+    """While a stream cannot be read nothing of it is told as missing, and all is found when it is back."""
+    scene = Scene()
+    scene.production.append(body(), id="e")
+    scene.production.append(body(version=2), id="f")
+    scene.sister.away = True
+    report = scene.wait(10 * GRACE)
+    assert (told(report), report.open) == ({}, 2)
+    assert report.troubles["sister: StoreUnavailable"] > 0
+    scene.sister.append(body(), id="e", at=scene.clock.now - 10 * GRACE)
+    scene.sister.away = False
+    assert told(scene.step()) == {"match": 1, "missing": 1}
+
+
+def test_nothing_is_unexpected_while_production_is_away():
+    """The sister is not judged while production cannot be read."""
+    scene = Scene()
+    scene.production.away = True
+    scene.sister.append(body(), id="e")
+    scene.production.append(body(), id="e")
+    assert told(scene.wait(10 * GRACE)) == {}
+    scene.production.away = False
+    assert told(scene.step()) == {"match": 1}
+
+
+def test_trimmed_production():
+    """What was cut off from production before it was read is a gap, and the sister's events of it are no fault."""
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    scene.clock.now += 10
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number + 2))
+    scene.production.trim(2)
+    scene.step()
+    report = scene.wait(GRACE)
+    assert told(report) == {"match": 3, "+lost sight": 3}
+    assert [(gap.where, gap.why) for gap in report.gaps] == [("production", "trimmed")]
+    assert not report.ok
+    scene.clock.now += 500
+    scene.sister.append(body(), id="x")
+    scene.step()
+    assert told(scene.wait(GRACE))["+unexpected"] == 1
+
+
+def test_trimmed_sister():
+    """Production's events whose copies may have been cut off are told as lost sight of, and not as missing."""
+    scene = Scene()
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number))
+    scene.sister.append(body(), id="last")
+    scene.sister.trim(1)
+    scene.verifier(begin="start")
+    scene.step()
+    assert told(scene.wait(GRACE)) == {"missing": 5, "+unexpected": 1}
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number + 2))
+    scene.sister.trim(1)
+    scene.step()
+    report = scene.wait(GRACE)
+    assert told(report) == {"match": 2, "lost sight": 4}
+    assert report.matched == 2
+    assert consistent(report)
+
+
+def test_emptied_stream():
+    """A stream that is emptied of what was not read is a gap up to now."""
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    scene.both("b", body(version=2))
+    scene.production.trim(0)
+    assert scene.wait(GRACE + 1).gaps[0].end == datetime.fromtimestamp(scene.clock.now, UTC) or True
+    report = scene.wait(GRACE)
+    assert told(report) == {"match": 1, "+lost sight": 1}
+
+
+def test_remade_stream():
+    """A stream that is deleted and made anew is read from its beginning, and the time between is a gap."""
+    scene = Scene()
+    for number in range(5):
+        scene.both(f"a{number}", body(version=number))
+    scene.step()
+    scene.clock.now += 1
+    for stream in (scene.production, scene.sister):
+        stream.restart()
+        stream.append(body(version=100), id="new")
+    report = scene.step()
+    assert told(report) == {"match": 6}
+    assert [(gap.where, gap.why) for gap in report.gaps] == [("production", "remade"), ("sister", "remade")]
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    assert told(scene.step()) == {"match": 6}
+    scene.sister.append(body(version=100), id="new")
+    assert told(scene.step()) == {"match": 6, "+doubled": 1}
+
+
+def test_stream_that_was_set_back():
+    """A stream that lost its last entries, as with a replica that was behind, is not judged again."""
+    scene = Scene()
+    for number in range(5):
+        scene.both(f"a{number}", body(version=number))
+    scene.step()
+    scene.wait(700)
+    scene.both("b", body(version=6))
+    scene.step()
+    scene.both("c", body(version=7))
+    scene.wait(1)
+    for stream in (scene.production, scene.sister):
+        stream._entries.pop()
+    scene.wait(1)
+    scene.both("d", body(version=8))
+    report = scene.step()
+    assert told(report) == {"match": 8}
+    assert {gap.why for gap in report.gaps} == {"remade"}
+
+
+def test_search_for_where_to_go_on_fails():
+    """If the stream that was remade is away just then, it is looked at again."""
+    scene = Scene()
+    for number in range(3):
+        scene.both(f"a{number}", body(version=number))
+    scene.step()
+    for stream in (scene.production, scene.sister):
+        stream.restart()
+    find, scene.sister.find = scene.sister.find, None
+
+    def away(entries):
+        scene.sister.find = find
+        raise StoreUnavailable("away")
+
+    scene.sister.find = away
+    scene.both("b", body(version=2))
+    assert told(scene.step()) == {"match": 4}
+    assert len(scene.report().gaps) == 2
+
+
+def test_begin_now():
+    """Matching begins with what comes from now on, and what the sister has of before is no fault."""
+    scene = Scene(begin="now")
+    for number in range(5):
+        scene.production.append(body(version=number), id=f"old{number}")
+    scene.step()
+    scene.clock.now += 1
+    scene.sister.append(body(version=4), id="old4")
+    scene.both("new", body(version=5))
+    scene.step()
+    report = scene.wait(GRACE)
+    assert told(report) == {"match": 1, "+lost sight": 1}
+    assert [(gap.where, gap.why) for gap in report.gaps] == [("production", "begin")]
+    scene.clock.now += GRACE
+    scene.sister.append(body(), id="x")
+    scene.step()
+    assert told(scene.wait(GRACE))["+unexpected"] == 1
+
+
+def test_production_waits_for_the_sister():
+    """When many events wait, production is not read on while the sister cannot be, so that memory is bounded."""
+    scene = Scene(tuning={"open": 20})
+    for number in range(100):
+        scene.both(f"e{number}", body(version=number))
+    scene.sister.away = True
+    scene.verifier(page=5)
+    report = scene.step()
+    assert report.open == 15
+    scene.sister.away = False
+    assert told(scene.step()) == {"match": 100}
+
+
+def test_bytes_that_wait_are_bounded():
+    """Big events that wait are bounded by their bytes."""
+    scene = Scene(tuning={"bytes": 1_000_000})
+    scene.production.read = sized(scene.production.read)
+    for number in range(20):
+        scene.production.append(body(version=number, text="x" * 100_000), id=f"e{number}")
+    report = scene.step()
+    assert (report.open, told(report)) == (9, {"lost sight": 11})
+
+
+def sized(read):
+    """Have pages tell their largest event, as sources do."""
+    from attrs import evolve
+
+    def reading(after, *, count):
+        page = read(after, count=count)
+        return evolve(page, size=max((event.size for event in page.events), default=0))
+
+    return reading
+
+
+def test_sharing_and_dying():
+    """Two processes share the work, and when one dies the other goes on where it was."""
+    scene = Scene()
+    one, two = scene.verifier(), scene.verifier()
+    for number in range(100):
+        scene.both(f"e{number}", body(f"c{number % 10}", number))
+    scene.step()
+    shares = [stream._mine().verifier.holds for stream in (one, two)]
+    assert shares == [4, 4]
+    for number in range(100, 200):
+        scene.both(f"e{number}", body(f"c{number % 10}", number))
+    one.step()
+    scene.kill(one)
+    two.step()
+    for number in range(50, 150):
+        scene.sister.append(body(f"c{number % 10}", number), id=f"e{number}")
+    report = scene.step()
+    assert told(report) == {"match": 200, "+doubled": 100}
+    assert two._mine().verifier.holds == 8
+    assert len(scene.faults()) == len(set(scene.faults())) == 100
+
+
+def test_order_over_a_death():
+    """That an event is out of order is found although its process died in between, and told once."""
+    scene = Scene()
+    for number in range(10):
+        scene.production.append(body(version=number), id=str(number))
+    for number in (0, 1, 3, 4, 2):
+        scene.sister.append(body(version=number), id=str(number))
+    scene.step()
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    for number in (6, 7, 5, 8, 9):
+        scene.sister.append(body(version=number), id=str(number))
+    scene.step()
+    assert scene.faults() == [("out of order", "2"), ("out of order", "5")]
+
+
+def test_what_waits_survives():
+    """Events that wait, and those told as missing or unexpected, are known to the successor."""
+    scene = Scene()
+    scene.production.append(body(), id="missing")
+    scene.sister.append(body(), id="unexpected")
+    scene.step()
+    scene.wait(GRACE)
+    scene.production.append(body(version=2), id="waiting")
+    scene.sister.append(body(version=9), id="early")
+    scene.step()
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    report = scene.step()
+    assert (report.open, report.waiting) == (1, 1)
+    scene.sister.append(body(), id="missing")
+    scene.sister.append(body(version=2), id="waiting")
+    scene.production.append(body(), id="unexpected")
+    scene.production.append(body(version=9), id="early")
+    assert told(scene.step()) == {"match": 4, "+late": 2}
+
+
+def test_what_waited_and_is_gone():
+    """If an event that waited can be read no more, what it was is lost sight of."""
+    scene = Scene()
+    scene.production.append(body(), id="e")
+    scene.production.append(body(version=2), id="f")
+    scene.step()
+    scene.kill(scene.streams[0])
+    scene.production.trim(1)
+    scene.verifier()
+    scene.sister.append(body(), id="e")
+    scene.step()
+    assert told(scene.report()) == {"lost sight": 1}
+    assert "was removed" in scene.streams[0].faults()[0].note
+
+
+def test_last_entry_deleted_before_a_successor(redis_url):
+    """A successor is not held up by an entry that was deleted from the end of the stream."""
+    state = MemoryState(8)
+
+    def stream():
+        sources = [redis_events(redis_url, stream=Stream(key, id="event_id", payload="body")) for key in "ab"]
+        return EventStream("s", production=sources[0], sister=sources[1], state=state, begin="start")
+
+    with client_of(redis_url) as client:
+        for name in ("one", "two"):
+            entries = [client.xadd(key, {"event_id": name, "body": "x"}) for key in "ab"]
+        one = stream()
+        one.run(until=lambda report: report.matched == 2)
+        one.close()
+        for key, entry in zip("ab", entries, strict=True):
+            client.xdel(key, entry)
+        two = stream()
+        two.run(until=datetime.now(UTC))
+        assert told(two.report()) == {"match": 2}
+        two.close()
+
+
+def test_state_that_is_away():
+    """While the state cannot be reached nothing is judged, and nothing is lost or told twice by that."""
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    commit, scene.state.commit = scene.state.commit, None
+
+    def lost(commits, faults):
+        commit(commits, faults)
+        raise StoreUnavailable("the answer was lost")
+
+    scene.state.commit = lost
+    scene.sister.append(body(), id="a")
+    scene.streams[0].step()
+    scene.state.commit = commit
+    assert told(scene.step()) == {"match": 1, "+doubled": 1}
+    assert scene.faults() == [("doubled", "a")]
+    assert scene.report().troubles == {"state: StoreUnavailable": 1}
+
+
+def test_state_that_cannot_be_tended():
+    """A process that cannot renew its leases stops judging, and goes on when it can."""
+    scene = Scene()
+    scene.step()
+    tend = scene.state.tend
+
+    def away(member, claims):
+        raise StoreUnavailable("away")
+
+    scene.state.tend = away
+    scene.both("a", body())
+    stream = scene.streams[0]
+    time.sleep(0.001)
+    assert not stream.step()
+    assert not stream._mine().verifier.holds
+    stream.stop()
+    scene.state.tend = tend
+    assert told(scene.step()) == {"match": 1}
+
+
+def test_leave_that_fails():
+    """If the state is away at the end, that is counted and nothing is raised."""
+    scene = Scene()
+    scene.step()
+
+    def away(*_):
+        raise StoreUnavailable("away")
+
+    scene.state.leave = scene.state.release = away
+    scene.streams[0].stop()
+    assert scene.report().troubles == {"state: StoreUnavailable": 1}
+
+
+def test_state_that_is_lost():
+    """If the state is emptied, a process that still runs judges again what it remembers, under a count of its own."""
+    scene = Scene()
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number))
+    scene.step()
+    empty = MemoryState(8, clock=scene.leases)
+    for name, value in vars(empty).items():
+        setattr(scene.state, name, value)
+    scene.both("new", body(version=9))
+    report = scene.step()
+    assert told(report) == {"match": 6}
+    assert report.troubles["state: LookupError"] == 8
+
+
+def test_a_lease_that_is_lost():
+    """What a process that lost its lease had not committed is judged by the successor alone."""
+    scene = Scene()
+    one = scene.verifier()
+    one.step()
+    scene.both("e", body())
+    scene.sister.append(body(), id="e")
+    verifier = one._mine().verifier
+    verifier._leases._tend_at = time.monotonic() + 100
+    scene.leases.now += 100
+    two = scene.verifier()
+    two.step()
+    two.step()
+    one.step()
+    assert not verifier.holds
+    scene.streams.remove(one)
+    assert told(scene.step()) == {"match": 1, "+doubled": 1}
+    assert scene.faults() == [("doubled", "e")]
+
+
+def test_interrupted_in_the_middle():
+    """If judging is interrupted, what was half done is forgotten, and the checkpoint counts."""
+    scene = Scene()
+    scene.both("e", body())
+    stream = scene.verifier(covered=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        stream.run()
+    scene.kill(stream)
+    scene.verifier()
+    assert told(scene.step()) == {"match": 1}
+
+
+def interrupt(event):
+    """Be the user who presses Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def test_callback():
+    """The callback gets each fault with its values after the commit, and if it raises the others still come."""
+    seen = []
+
+    def tell(fault):
+        seen.append(fault)
+        raise ValueError
+
+    scene = Scene(on_verdict=tell)
+    for number in range(3):
+        scene.both(f"e{number}", body(version=number))
+        scene.sister.append(body(), id=f"e{number}")
+    report = scene.step()
+    assert [fault.id for fault in seen] == ["e0", "e1", "e2"]
+    assert report.troubles == {"on_verdict: ValueError": 3}
+
+
+class Handler:
+    """A consumer, as `EventStream` wants it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def compare(self, *, production, sister):
+        self.seen.append((production, sister))
+        if b"ignored" in sister:
+            return Differences(ignored=[Difference("@refused", "raised", rule="fence")])
+        return [] if production == sister else [Difference("@effects", "missing", note="an effect")]
+
+
+def test_consumer():
+    """A consumer is given each pair as bytes, and what differs in it makes the event different."""
+    consumer = Handler()
+    scene = Scene(consumer=consumer)
+    scene.both("e", body())
+    scene.production.append(body(version=2), id="f")
+    scene.sister.append(body(version=2) + b" ", id="f")
+    scene.both("g", body(version=3, text="ignored"))
+    assert told(scene.step()) == {"match": 1, "different": 1, "ignored": 1}
+    assert consumer.seen[0] == (body(), body())
+    (fault,) = scene.streams[0].faults()
+    assert [(each.path, each.note) for each in fault.differences] == [("@effects", "consumer: an effect")]
+
+
+def test_consumer_as_a_function():
+    """A function of both events is a consumer too; without a payload it is given the values."""
+    seen = []
+
+    def consume(production, sister):
+        seen.append((production, sister))
+        return [Difference("@skipped", "changed")]
+
+    scene = Scene(consumer=consume, sources={"codec": None})
+    scene.both("e", {"comment_id": "c", "version": 1})
+    assert told(scene.step()) == {"different": 1}
+    assert seen == [({"comment_id": "c", "version": 1},) * 2]
+    assert scene.streams[0].faults()[0].differences[0].note == "consumer"
+
+
+def test_production_is_not_the_sister():
+    """One stream given as both, or a state that would be kept in production, is refused."""
+    clock = MemoryEvents()
+    stream = EventStream("s", production=clock, sister=clock)
+    with pytest.raises(NotIsolated, match="one stream"):
+        stream.run()
+
+
+def test_state_is_not_kept_in_production(redis_url):
+    """A state that would be kept in production is refused before anything is written."""
+    source = redis_events(redis_url)
+    stream = EventStream("s", production=source, sister=MemoryEvents(), state=redis_url)
+    with pytest.raises(NotIsolated, match="state"):
+        stream.step()
+    with client_of(redis_url) as client:
+        assert client.keys() == []
+    stream.close()
+
+
+def test_other_options_under_the_name():
+    """Other options than those the state was begun with are refused."""
+    scene = Scene()
+    scene.step()
+    with pytest.raises(ConfigError, match="by_version"):
+        scene.verifier(match="version").run()
+    scene.state.begin = lambda proposal: None
+    with pytest.raises(ConfigError, match="format"):
+        scene.verifier().step()
+
+
+def test_state_of_another_version():
+    """A state that another version of the package wrote is not read."""
+    scene = Scene()
+    scene.step()
+    scene.state._checkpoints[0] = '{"format": 99}'
+    with pytest.raises(StoreError, match="format 99"):
+        scene.report()
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("name", {"name": ""}),
+        ("name", {"name": "a{b"}),
+        ("production", {"production": "redis://localhost"}),
+        ("sister", {"sister": None}),
+        ("compare", {"compare": 7}),
+        ("covered", {"covered": 7}),
+        ("on_verdict", {"on_verdict": 7}),
+        ("consumer", {"consumer": 7}),
+        ("match", {"match": "key"}),
+        ("begin", {"begin": "0"}),
+        ("grace", {"grace": -1}),
+        ("late", {"late": "1"}),
+        ("tuning", {"tuning": {}}),
+        ("state", {"state": 7}),
+    ],
+)
+def test_wrong_options_of_a_stream(field, options):
+    """A wrong option is refused when the stream is made, by its name."""
+    given = {"name": "s", "production": MemoryEvents(), "sister": MemoryEvents()} | options
+    with pytest.raises(ConfigError) as caught:
+        EventStream(given.pop("name"), **given)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("partitions", 0),
+        ("partitions", True),
+        ("lease", 0),
+        ("remember", float("inf")),
+        ("budget", 1.5),
+        ("budget", 0),
+        ("open", 0),
+        ("bytes", 1.5),
+        ("seen", -1),
+        ("faults", None),
+        ("ahead", "1"),
+        ("ahead", float("nan")),
+    ],
+)
+def test_wrong_tuning(field, value):
+    """Wrong tuning is refused by its name."""
+    with pytest.raises(ConfigError) as caught:
+        EventTuning(**{field: value})
+    assert caught.value.field == field
+
+
+def test_durations_may_be_timedeltas():
+    """Durations may be given as timedeltas."""
+    stream = EventStream(
+        "s", production=MemoryEvents(), sister=MemoryEvents(), grace=timedelta(minutes=1), late=timedelta(0)
+    )
+    assert (stream._options.plan.grace, stream._options.plan.late) == (60.0, 0.0)
+
+
+def test_run_until_a_time():
+    """A run ends when all that was written up to a time is judged."""
+    production, sister = Source(time.time), Source(time.time)
+    for stream in (production, sister):
+        stream.append(body(), id="e")
+    stream = EventStream("s", production=production, sister=sister, begin="start")
+    stream.run(until=datetime.now(UTC))
+    assert told(stream.report()) == {"match": 1}
+
+
+def test_run_until_enough():
+    """A run ends when a function of the report says so, and a state that is away meanwhile does not end it."""
+    production, sister = Source(time.time), Source(time.time)
+    stream = EventStream("s", production=production, sister=sister, begin="start", tuning=EventTuning(budget=0.5))
+    production.append(body(), id="e")
+    sister.append(body(), id="e")
+    report, calls = stream.report, []
+
+    def sometimes():
+        calls.append(1)
+        if len(calls) == 1:
+            raise StoreUnavailable("away")
+        return report()
+
+    stream.report = sometimes
+    stream.run(until=lambda told: told.matched)
+    assert len(calls) > 1
+
+
+def test_start_and_stop():
+    """A stream runs in a thread until it is stopped, can be started again, and twice is once."""
+    production, sister = Source(time.time), Source(time.time)
+    stream = EventStream("s", production=production, sister=sister, begin="start")
+    with stream:
+        stream.start()
+        for name in "ab":
+            production.append(body(), id=name)
+            sister.append(body(), id=name)
+        wait_for(lambda: stream.report().matched == 2)
+    assert stream._mine().thread is not None
+    assert not stream._mine().thread.is_alive()
+    production.append(body(), id="c")
+    sister.append(body(), id="c")
+    stream.start()
+    wait_for(lambda: stream.report().matched == 3)
+    stream.close()
+
+
+def test_thread_that_ends_by_itself(caplog):
+    """What ends the thread is logged and counted."""
+    one = MemoryEvents()
+    stream = EventStream("s", production=one, sister=one)
+    stream.start()
+    wait_for(lambda: not stream._mine().thread.is_alive())
+    assert any("one stream" in name for name in stream.report().troubles)
+    assert "has ended" in caplog.text
+    stream.stop()
+
+
+def wait_for(what, seconds=20.0):
+    """Wait until something holds, and fail if it does not for long."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_servers_that_restart():
+    """The loop goes on over the restart of each server, the state's too, and finds what came meanwhile."""
+    with Redis() as one, Redis() as two, Redis() as three:
+        urls = [server.url for server in (one, two, three)]
+        stream = EventStream(
+            "s",
+            production=redis_events(urls[0], timeout=1),
+            sister=redis_events(urls[1], timeout=1),
+            state=urls[2],
+            begin="start",
+            tuning=EventTuning(lease=0.5),
+        )
+        with stream, client_of(urls[0]) as ours, client_of(urls[1]) as theirs:
+            for number in range(10):
+                add(ours, f"e{number}", body(version=number))
+                add(theirs, f"e{number}", body(version=number))
+            wait_for(lambda: stream.report().matched == 10)
+            for client in (ours, theirs):
+                client.client_kill_filter(skipme=True, _type="normal")
+            with client_of(urls[2]) as state:
+                state.client_kill_filter(skipme=True, _type="normal")
+            add(ours, "f", body(version=20))
+            add(theirs, "f", body(version=20))
+            wait_for(lambda: matched(stream) == 11)
+        stream.close()
+
+
+def matched(stream):
+    """Give the number of matched events, if the state can be reached."""
+    try:
+        return stream.report().matched
+    except StoreUnavailable:
+        return 0
+
+
+def test_sister_that_goes_and_comes_back_empty(redis_url, monkeypatch):
+    """A sister that is away for a while and comes back empty is read on, and the time between is a gap."""
+    sister = Redis().start()
+    port = sister.port
+    stream = EventStream(
+        "s",
+        production=redis_events(redis_url),
+        sister=redis_events(sister.url, timeout=1),
+        state=redis_url.replace("/15", "/14"),
+        begin="start",
+        grace=1.0,
+        tuning=EventTuning(lease=2.0),
+    )
+    with client_of(redis_url) as ours, client_of(redis_url.replace("/15", "/14")) as state:
+        try:
+            with stream:
+                with client_of(sister.url) as theirs:
+                    for number in range(5):
+                        add(ours, f"e{number}", body(version=number))
+                        add(theirs, f"e{number}", body(version=number))
+                wait_for(lambda: stream.report().matched == 5)
+                sister.stop()
+                add(ours, "lost", body(version=8))
+                wait_for(lambda: stream.report().troubles.get("sister: StoreUnavailable", 0) > 1)
+                assert told(stream.report()) == {"match": 5}
+                monkeypatch.setattr("shadowmig.testing.servers._free_port", lambda: port)
+                sister.start()
+                with client_of(sister.url) as theirs:
+                    add(ours, "new", body(version=9))
+                    add(theirs, "new", body(version=9))
+                    wait_for(lambda: stream.report().matched == 6)
+                    wait_for(lambda: stream.report().open == 0)
+                assert told(stream.report()) == {"match": 6, "lost sight": 1}
+            stream.close()
+        finally:
+            sister.stop()
+            state.flushdb()
+
+
+def test_a_forked_child_is_another_verifier(redis_url):
+    """A forked child of a process that runs a stream runs it as a process of its own, and may take over."""
+    state = redis_url.replace("/15", "/14")
+    with client_of(redis_url) as client, client_of(state) as sister:
+        stream = EventStream(
+            "s",
+            production=redis_events(redis_url),
+            sister=redis_events(state),
+            begin="start",
+            tuning=EventTuning(lease=0.3),
+        )
+        try:
+            add(client, "a")
+            add(sister, "a")
+            stream.step()
+            assert stream.report().matched == 1
+            child = os.fork()
+            if not child:
+                code = 1
+                try:
+                    add(client, "b")
+                    add(sister, "b")
+                    stream.run(until=lambda report: report.matched == 2)
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(child, 0)[1] == 0
+            add(client, "c")
+            add(sister, "c")
+            stream.run(until=lambda report: report.matched == 3)
+            assert told(stream.report()) == {"match": 3}
+            stream.close()
+        finally:
+            sister.flushdb()
+
+
+def test_clocks_that_differ():
+    """The difference of the servers' clocks is measured, and lags are told without it."""
+    now = time.time
+    production, sister = Source(now), Source(lambda: now() + 1000)
+    stream = EventStream("s", production=production, sister=sister, begin="start")
+    production.append(body(), id="e")
+    sister.append(body(), id="e")
+    sister.append(body(), id="x")
+    stream.run(until=lambda report: report.matched == 1)
+    report = stream.report()
+    assert told(report) == {"match": 1}
+    assert report.lag.max < 60
+    assert report.waiting == 1
+
+
+def test_faults_keep_what_they_say():
+    """A fault is the same after it was written to the list and read back, but for the values."""
+    fault = EventFault(
+        EventVerdict.DIFFERENT,
+        "e\ud800",
+        "sister",
+        datetime(2024, 5, 1, tzinfo=UTC),
+        entity=None,
+        production=(5, 0),
+        sister=(),
+        lag=0.5,
+        differences=(Difference("$.a", "changed", note="n"),),
+        note="why",
+    )
+    assert EventFault.from_json(fault.to_json()) == fault
+    assert str(fault) == "different: e\ud800 (production 5-0) $.a why"
+
+
+def test_report_is_a_value():
+    """A report that is made without counts has all verdicts, at zero."""
+    report = EventReport("s")
+    assert report.ok
+    assert set(report.verdicts) | set(report.beside) == set(EventVerdict)
