@@ -86,8 +86,10 @@ class Scene:
         if not self.streams:
             self.verifier()
         # The first rounds may only share out the partitions.
-        for _ in range(3):
+        for _ in range(8):
             rounds = 0
+            for stream in self.streams:
+                stream._mine().verifier._leases._tend_at = float("-inf")
             busy = True
             while busy:
                 busy = sum(stream.step() for stream in self.streams) > 0

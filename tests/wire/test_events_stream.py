@@ -218,6 +218,7 @@ def test_production_waits_for_the_sister():
     """When many events wait, production is not read on while the sister cannot be, so that memory is bounded."""
     scene = Scene(tuning={"open": 20})
     for number in range(100):
+        scene.clock.now += 0.01
         scene.both(f"e{number}", body(version=number))
     scene.sister.away = True
     scene.verifier(page=5)
