@@ -18,7 +18,7 @@ import shadowmig
 SRC = Path(shadowmig.__file__).parent
 
 LAYERS = (
-    ("errors", "given", "model", "protocols", "side"),
+    ("errors", "given", "lazily", "model", "protocols", "side"),
     ("stores", "compare", "sinks"),
     ("wire", "findings"),
     ("engine",),

@@ -6,8 +6,9 @@ A store is any object of the shape of `shadowmig.protocols.Store`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shadowmig.lazily import front_door
 
 if TYPE_CHECKING:
     from shadowmig.stores.memcached import MemcachedStore as MemcachedStore
@@ -41,14 +42,4 @@ __all__ = [
     "Translation",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *(name for name in _HOMES if name not in globals())]
+__getattr__, __dir__ = front_door(globals(), _HOMES)

@@ -7,22 +7,13 @@ The kit for people who test their own migration.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shadowmig.lazily import front_door
 
 if TYPE_CHECKING:
     from shadowmig.testing.store_contract import StoreContract as StoreContract
 
 __all__ = ["StoreContract"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "StoreContract":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from shadowmig.testing.store_contract import StoreContract
-
-    globals()[name] = StoreContract
-    return StoreContract
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = front_door(globals(), {"StoreContract": "store_contract"})

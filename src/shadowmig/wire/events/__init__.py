@@ -6,8 +6,9 @@ Each name is loaded at first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shadowmig.lazily import front_door
 
 if TYPE_CHECKING:
     from shadowmig.wire.events.completeness import Completeness as Completeness
@@ -62,14 +63,4 @@ __all__ = [
     "side_by_side",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *(name for name in _HOMES if name not in globals())]
+__getattr__, __dir__ = front_door(globals(), _HOMES)
