@@ -252,7 +252,7 @@ class Matcher:
                 give_up(key, event, "")
             while half.told:
                 key = next(iter(half.told))
-                kept = half.told[key][0].at - shift + plan.grace + plan.remember > until
+                kept = half.told[key][0].at - shift + plan.grace + plan.remember > min(production, sister)
                 if kept and len(half.told) <= plan.most_open:
                     break
                 del half.told[key]
