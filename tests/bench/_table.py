@@ -10,7 +10,11 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parents[2] / "build" / "bench"
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
-PAGES = {"5-write": DOCS / "_benchmarks_writes.md"}
+PAGES = {
+    "5-write": DOCS / "_benchmarks_writes.md",
+    "8-codec": DOCS / "_benchmarks_wire.md",
+    "9-events": DOCS / "_benchmarks_wire.md",
+}
 """Where the rows of a benchmark go, if not to the page of all others."""
 PAGE = DOCS / "_benchmarks.md"
 

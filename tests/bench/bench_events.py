@@ -17,8 +17,9 @@ from shadowmig.testing.servers import Redis
 from shadowmig.wire.codecs import Json
 from shadowmig.wire.events import EventStream, EventTuning, RedisEvents
 from shadowmig.wire.events._judge import Judge
+from shadowmig.wire.events._matched import Plan
 from shadowmig.wire.events.event import Event, Reader
-from shadowmig.wire.events.matching import Matcher, Plan
+from shadowmig.wire.events.matching import Matcher
 
 ROUNDS = 5
 PAIRS = 100_000

@@ -57,12 +57,12 @@ class Source(MemoryEvents):
 class Scene:
     """Two streams in memory, the state of their matching, and as many verifiers as wanted."""
 
-    def __init__(self, *, begin="start", lease=0.001, state_lease=10.0, **options):
+    def __init__(self, *, begin="start", state_lease=10.0, **options):
         self.clock = Clock()
         self.leases = Clock(0.0)
         sources = options.pop("sources", {})
         self.production, self.sister = Source(self.clock, **sources), Source(self.clock, **sources)
-        tuning = {"remember": 600.0, "ahead": 0.0, "lease": lease, **options.pop("tuning", {})}
+        tuning = {"remember": 600.0, "ahead": 0.0, **options.pop("tuning", {})}
         self.state = MemoryState(tuning.get("partitions", 8), lease=state_lease, clock=self.leases)
         self.options = {"begin": begin, "grace": GRACE, "late": LATE, "tuning": EventTuning(**tuning), **options}
         self.streams = []
@@ -88,14 +88,18 @@ class Scene:
         # The first rounds may only share out the partitions.
         for _ in range(8):
             rounds = 0
-            for stream in self.streams:
-                stream._mine().verifier._leases._tend_at = float("-inf")
-            busy = True
-            while busy:
-                busy = sum(stream.step() for stream in self.streams) > 0
+            while self.round():
                 rounds += 1
                 assert rounds < 1000
         return self.report()
+
+    def round(self):
+        """Let each verifier do one round, and see to its leases; whether one had something to do."""
+        busy = False
+        for stream in self.streams:
+            stream._mine().verifier._leases._tend_at = float("-inf")
+            busy = stream.step() or busy
+        return busy
 
     def wait(self, seconds):
         """Let time pass, and do what is to be done then."""

@@ -16,7 +16,7 @@ def run(*options):
 
 
 def test_all_planted_faults_are_found():
-    """Each planted fault of eight writers is found by its name, by two verifiers that share the work, and nothing else."""
+    """Planted faults of eight writers are found by their names, by two verifiers that share the work, and nothing else."""
     code, told = run("--events", "5000", "--rate", "0.05", "--grace", "4")
     assert told["failed"] == told["false or repeated"] == told["not as expected"] == []
     assert told["not found"] == {}

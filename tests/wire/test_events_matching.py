@@ -487,10 +487,9 @@ def test_random_streams_are_accounted_for(history, moves, page):
     start, rest = scene.clock.now, [list(production), list(sister)]
     scene.verifier(page=page)
     for move in moves:
-        pour(scene, start, rest)
         change(scene, move, page)
-        for stream in scene.streams:
-            stream.step()
+        pour(scene, start, rest)
+        scene.round()
         assert consistent(scene.report())
     scene.clock.now = start + 10_000
     pour(scene, start, rest)

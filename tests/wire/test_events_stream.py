@@ -377,8 +377,7 @@ def test_state_that_cannot_be_tended():
     scene.state.tend = away
     scene.both("a", body())
     stream = scene.streams[0]
-    time.sleep(0.001)
-    assert not stream.step()
+    assert not scene.round()
     assert not stream._mine().verifier.holds
     stream.stop()
     scene.state.tend = tend
@@ -822,3 +821,130 @@ def test_report_is_a_value():
     report = EventReport("s")
     assert report.ok
     assert set(report.verdicts) | set(report.beside) == set(EventVerdict)
+
+
+def test_fields_beside_the_payload(redis_url):
+    """Fields beside the payload are compared too, as bytes, unless they are not to be."""
+    other = redis_url.replace("/15", "/14")
+    with client_of(redis_url) as ours, client_of(other) as theirs:
+        try:
+            add(ours, "e", type="created", trace="1", same="s")
+            add(theirs, "e", type="updated", more="2", same="s")
+            add(ours, "f", b'{"comment_id":1}', type="x")
+            add(theirs, "f", b'{"comment_id": 1}', type="x")
+            for beside, wanted in ((True, {"different": 1, "match": 1}), (False, {"match": 2})):
+                stream = EventStream(
+                    f"s{beside}",
+                    production=redis_events(redis_url, beside=beside),
+                    sister=redis_events(other),
+                    begin="start",
+                )
+                stream.run(until=lambda report: report.matched == 2)
+                assert told(stream.report()) == wanted
+                found = [(each.path, each.kind) for fault in stream.faults() for each in fault.differences]
+                stream.close()
+                assert sorted(found) == (
+                    [("@more", "unexpected"), ("@trace", "missing"), ("@type", "changed")] if beside else []
+                )
+        finally:
+            theirs.flushdb()
+
+
+def test_loading_takes_long():
+    """Leases are renewed while much is loaded, and a process that loses one meanwhile begins anew."""
+    scene = Scene()
+    for number in range(2500):
+        scene.production.append(body(version=number), id=str(number))
+    scene.step()
+    scene.kill(scene.streams[0])
+    stream = scene.verifier(tuning=EventTuning(lease=1e-9, ahead=0.0))
+    tend, calls = scene.state.tend, []
+
+    def tending(member, claims):
+        calls.append(len(claims))
+        held = tend(member, claims)
+        if len(calls) in (3, 20):
+            scene.state.release(7, held.tokens[7])
+            return tend("another", {})
+        return held
+
+    scene.state.tend = tending
+    assert not stream.step()
+    assert not stream._mine().verifier.holds
+    scene.state.tend = tend
+    scene.leases.now += 100
+    for number in range(2500):
+        scene.sister.append(body(version=number), id=str(number))
+    scene.verifier()
+    scene.streams.remove(stream)
+    assert told(scene.step()) == {"match": 2500}
+
+
+def test_stream_that_cannot_be_read_when_it_is_loaded():
+    """While a stream is away in which something waits, partitions are not taken up, and then they are."""
+    scene = Scene()
+    scene.production.append(body(), id="e")
+    scene.step()
+    scene.kill(scene.streams[0])
+    scene.production.away = True
+    scene.verifier()
+    assert scene.step().open == 1
+    assert set(scene.report().troubles) == {"production: StoreUnavailable"}
+    assert not scene.streams[0]._mine().verifier.holds
+    scene.production.away = False
+    scene.sister.append(body(), id="e")
+    assert told(scene.step()) == {"match": 1}
+
+
+def test_gaps_that_touch_are_one():
+    """A stream that is trimmed again and again before it is read has one gap."""
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number + 2))
+        scene.both(f"f{number}", body(version=number + 2))
+        scene.production.trim(1)
+        scene.step()
+    assert len(scene.report().gaps) == 1
+
+
+def test_memory_is_bounded_by_number():
+    """Of many events the oldest are forgotten, so that one doubled long ago is unexpected or missing."""
+    scene = Scene(tuning={"seen": 10})
+    for number in range(50):
+        scene.both(f"e{number}", body(f"c{number}"))
+        scene.step()
+    scene.sister.append(body("c49"), id="e49")
+    scene.sister.append(body("c0"), id="e0")
+    scene.step()
+    assert told(scene.wait(GRACE)) == {"match": 50, "+doubled": 1, "+unexpected": 1}
+
+
+def test_many_entities_out_of_order():
+    """The entities whose order is remembered are bounded too."""
+    scene = Scene(tuning={"seen": 10})
+    for number in range(60):
+        entity = f"c{number}"
+        scene.production.append(body(entity, 1), id=f"a{number}")
+        scene.production.append(body(entity, 2), id=f"b{number}")
+        scene.sister.append(body(entity, 2), id=f"b{number}")
+        scene.sister.append(body(entity, 1), id=f"a{number}")
+        scene.step()
+    assert told(scene.report()) == {"match": 120, "+out of order": 60}
+
+
+def test_slow_comparators():
+    """Where comparing takes long, less is done between two looks at the leases."""
+
+    def slow(*, control, candidate):
+        time.sleep(0.02)
+        return []
+
+    scene = Scene(compare=slow, tuning={"lease": 0.4})
+    for number in range(30):
+        scene.production.append(body(version=number), id=str(number))
+        scene.sister.append(body(version=number) + b" ", id=str(number))
+    verifier = scene.verifier()._mine().verifier
+    assert told(scene.step()) == {"match": 30}
+    assert verifier._chunk < 1024

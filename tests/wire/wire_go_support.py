@@ -46,7 +46,7 @@ def missing(what: str) -> None:
 @cache
 def build(folder: Path, package: str = ".") -> Path:
     """Build one of the programs into a folder, once."""
-    go = shutil.which("go")
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
         missing("go, to build examples/wire_go")
     program = folder / f"wire-go-{Path(package).name or 'all'}"

@@ -8,103 +8,26 @@ the partitions.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
-from shadowmig.errors import StoreError
 from shadowmig.wire.events import _lags
 from shadowmig.wire.events._judge import GONE
+from shadowmig.wire.events._matched import Blind, Outcome, Plan, fault_of
 from shadowmig.wire.events._order import Order
+from shadowmig.wire.events._partition import SIDES, Partition, Positions
 from shadowmig.wire.events._side import NEVER
-from shadowmig.wire.events._state import FORMAT, Commit, dumps
+from shadowmig.wire.events._state import Commit, dumps
 from shadowmig.wire.events.event import Event, Place, text_of
-from shadowmig.wire.events.matching import NO_KEY, Blind, Matcher, Outcome, Plan, fault_of
+from shadowmig.wire.events.matching import NO_KEY, Matcher
 from shadowmig.wire.events.report import EventFault, EventVerdict, Where
 
-SIDES: Final[tuple[Where, Where]] = ("production", "sister")
-
-Positions = dict[Where, Place]
-
 _BLINDS: Final = 64
-
-
-@define(eq=False)
-class Partition:
-    """
-    One partition, as it was loaded.
-
-    Attributes:
-        number: Its number.
-        token: Of its lease.
-        positions: Up to which place the entries of each stream are judged.
-        trail: Earlier positions, each with the time when it was noted: from the first one on, entries are read again
-            to be remembered.
-        as_of: The time up to which all is judged, by production's clock.
-        counts: What was counted here.
-        lags: Lags by their bucket.
-        longest: The longest lag, in seconds.
-        blinds: Times of which entries may be lost.
-        waiting: The events that wait, by name, as they were saved.
-    """
-
-    number: int
-    token: str
-    positions: Positions
-    trail: list[tuple[float, Positions]]
-    as_of: float | None = None
-    counts: Counter[str] = field(factory=Counter)
-    lags: dict[int, int] = field(factory=dict)
-    longest: float = 0.0
-    blinds: list[Blind] = field(factory=list)
-    waiting: dict[str, Any] = field(factory=dict)
-
-    @classmethod
-    def load(
-        cls, number: int, token: str, checkpoint: str | None, waiting: Mapping[str, str], begin: Positions
-    ) -> Partition:
-        """Read what was committed; without that, begin."""
-        if checkpoint is None:
-            return cls(number, token, dict(begin), [(0.0, dict(begin))])
-        told = read(checkpoint)
-        return cls(
-            number,
-            token,
-            {side: tuple(told[side]) for side in SIDES},
-            [(at, {side: tuple(mark[side]) for side in SIDES}) for at, mark in told["trail"]],
-            told["as_of"],
-            Counter(told["counts"]),
-            {int(bucket): count for bucket, count in told["lags"].items()},
-            told["longest"],
-            [Blind(*each) for each in told["blinds"]],
-            {name: json.loads(text) for name, text in waiting.items()},
-        )
-
-    def places(self, where: Where) -> list[Place]:
-        """Tell which entries of a stream wait."""
-        return [tuple(each[0]) for name, each in self.waiting.items() if name[0] == where[0]]
-
-    def checkpoint(self, open_: int, waiting: int) -> str:
-        """Write it down."""
-        return dumps(
-            {
-                "format": FORMAT,
-                **self.positions,
-                "trail": self.trail,
-                "as_of": self.as_of,
-                "counts": self.counts,
-                "open": open_,
-                "waiting": waiting,
-                "lags": self.lags,
-                "longest": self.longest,
-                "blinds": [[each.where, each.begin, each.end, each.why] for each in self.blinds],
-            }
-        )
 
 
 @define
@@ -177,15 +100,16 @@ class Holding:
 
     def _recall(self, where: Where, events: Sequence[Event]) -> frozenset[int]:
         """Remember what was judged before; tells which events those are."""
-        recall = self.matcher.recall_production if where == "production" else self.matcher.recall_sister
         old = []
         for event in events:
             key = self._plan.key(event)
             part = self.parts.get(self._number(event.id if key is None else key))
             if part is not None and event.entry <= part.positions[where]:
                 old.append(id(event))
-                if key is not None:
-                    recall([key])
+                if key is not None and where == "production":
+                    self.matcher.recall_production(key, event)
+                elif key is not None:
+                    self.matcher.recall_sister(key)
         return frozenset(old)
 
     def _keyed(
@@ -356,19 +280,3 @@ class Holding:
                 half.waiting[key] = event
         for part in parts:
             part.waiting.clear()
-
-
-def read(checkpoint: str) -> dict[str, Any]:
-    """
-    Read a checkpoint.
-
-    Raises:
-        StoreError: It was written by another version of this package.
-    """
-    told: dict[str, Any] = json.loads(checkpoint)
-    if told.get("format") != FORMAT:
-        raise StoreError(
-            f"The state of matching has format {told.get('format')!r}, not {FORMAT}.",
-            remedy="Give the stream another name, or remove its keys.",
-        )
-    return told

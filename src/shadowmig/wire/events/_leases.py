@@ -11,11 +11,12 @@ from typing import Any, Final
 from attrs import frozen
 
 from shadowmig.errors import ConfigError, NotIsolated, StoreError
-from shadowmig.wire.events._holding import SIDES, Holding, Partition, Positions
+from shadowmig.wire.events._holding import Holding
+from shadowmig.wire.events._matched import Blind, Plan
+from shadowmig.wire.events._partition import SIDES, Partition, Positions
 from shadowmig.wire.events._side import NEVER, Side
 from shadowmig.wire.events._state import FORMAT, State, dumps
 from shadowmig.wire.events.event import Event, Place
-from shadowmig.wire.events.matching import Blind, Plan
 from shadowmig.wire.events.report import EventFault, Where
 
 _FIND: Final = 1000
@@ -117,7 +118,7 @@ class Leases:
         """Give all leases back."""
         try:
             if self.holding is not None:
-                self._release(list(self.holding.parts.values()))
+                self._release({number: part.token for number, part in self.holding.parts.items()})
             self._state.leave(self._member)
         except StoreError as error:
             self._trouble("state", error)
@@ -163,12 +164,12 @@ class Leases:
         held = self._state.tend(self._member, {number: part.token for number, part in parts.items()})
         self._tend_at = time.monotonic() + self._options.lease / 4
         wanted = dict(list(held.tokens.items())[: held.share])
-        if wanted == {number: part.token for number, part in parts.items()}:
+        if held.tokens == wanted == {number: part.token for number, part in parts.items()}:
             return
         commit()
         if parts and self.holding is None:
             return  # what became of it is not known, so other tokens are needed
-        self._release([part for number, part in parts.items() if number not in wanted])
+        self._release({number: token for number, token in held.tokens.items() if number not in wanted})
         self.drop()
         if wanted:
             self._tend_at = time.monotonic() + self._options.lease / 4
@@ -178,9 +179,9 @@ class Leases:
         else:
             self._tend_at = time.monotonic() + self._options.lease / 4
 
-    def _release(self, parts: list[Partition]) -> None:
-        for part in parts:
-            self._state.release(part.number, part.token)
+    def _release(self, tokens: Mapping[int, str]) -> None:
+        for number, token in tokens.items():
+            self._state.release(number, token)
 
     def _load(self, tokens: Mapping[int, str], begin: Positions) -> Holding | None:
         """Load partitions; ``None`` if a lease was lost, or a stream cannot be read in which something waits."""

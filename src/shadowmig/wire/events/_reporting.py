@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from shadowmig.wire.events import _lags
-from shadowmig.wire.events._holding import read
+from shadowmig.wire.events._partition import read
 from shadowmig.wire.events._state import State
 from shadowmig.wire.events.report import BESIDE, PRIMARY, EventFault, EventReport, Gap, moment
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import repeat
 from operator import itemgetter
@@ -33,10 +33,11 @@ from shadowmig.stores._redis_errors import translate
 from shadowmig.stores._redis_lines import HERE
 from shadowmig.stores._redis_link import Place as Server
 from shadowmig.stores._redis_steps import Command, Gate
-from shadowmig.stores._redis_values import as_bytes, as_name, decoded, pairs
+from shadowmig.stores._redis_values import as_bytes, as_name, pairs
 from shadowmig.stores.streams import Stream
 from shadowmig.wire.events._redis_capped import LIMIT, Capped, TooMuch
-from shadowmig.wire.events.event import Event, Loss, Page, Place, Reader, text_of
+from shadowmig.wire.events._redis_reader import RedisReader, field_of, place_of
+from shadowmig.wire.events.event import Event, Loss, Page, Place, text_of
 
 __all__ = ["RedisEvents"]
 
@@ -125,7 +126,7 @@ class RedisEvents:
         if replies is None:
             return self.read(after, count=count)
         now, rows = _clock(replies[0]), replies[1]
-        if again and rows and _place(rows[0][0]) == after:
+        if again and rows and place_of(rows[0][0]) == after:
             self._note_size(after, sum(map(len, rows.pop(0)[1])))
         elif after and (again or not self._still(after, rows)):
             loss, last = self._lost(after)
@@ -153,7 +154,7 @@ class RedisEvents:
         """Tell where the stream ends now."""
         now = _clock(self._ask_one(("TIME",)))
         info = self._info()
-        return Page((), () if info is None else _place(info[b"last-generated-id"]), now)
+        return Page((), () if info is None else place_of(info[b"last-generated-id"]), now)
 
     def find(self, entries: Sequence[Place]) -> list[Event | None]:
         """Read single entries again, some hundred in one round trip."""
@@ -228,12 +229,12 @@ class RedisEvents:
         info = self._info()
         if info is None:
             return "remade", ()
-        last = _place(info[b"last-generated-id"])
+        last = place_of(info[b"last-generated-id"])
         if last < after:
             return "remade", last
         first = info[b"first-entry"]
-        gone = _place(info.get(b"max-deleted-entry-id", b"0-0")) > after
-        trimmed = last > after and (first is None or _place(first[0]) > after)
+        gone = place_of(info.get(b"max-deleted-entry-id", b"0-0")) > after
+        trimmed = last > after and (first is None or place_of(first[0]) > after)
         # A first entry before this place means that only the entry here was deleted.
         return ("trimmed" if gone or trimmed else ""), (last if first is None else after)
 
@@ -261,9 +262,9 @@ class RedisEvents:
             return [""] * len(raws)
         try:
             # Nearly always it is the first field.
-            return [raw[1].decode() if raw[0] == name else as_name(_field(raw, name) or b"") for raw in raws]
+            return [raw[1].decode() if raw[0] == name else as_name(field_of(raw, name) or b"") for raw in raws]
         except UnicodeDecodeError:
-            return [as_name(_field(raw, name) or b"") for raw in raws]
+            return [as_name(field_of(raw, name) or b"") for raw in raws]
 
     def _paced(self, rows: Sequence[Any]) -> int:
         """Ask for as many next time as should come to a page; gives the bytes of the largest entry."""
@@ -292,89 +293,6 @@ class RedisEvents:
         for event, value in zip(whole, values, strict=True):
             if not isinstance(value, Exception):
                 event.value = value
-
-
-class RedisReader(Reader):
-    """How the entries of a stream are understood; ``raw`` is names and values in turn, ``token`` the entry id."""
-
-    def __init__(self, stream: Stream, entity: str | Callable[[Any], Any] | None, *, beside: bool) -> None:
-        super().__init__(self._decode, entity if callable(entity) else None, stream.version)
-        self._codec = stream.codec
-        self._id = None if stream.id is None else as_bytes(stream.id)
-        self._payload = None if stream.payload is None else as_bytes(stream.payload)
-        self._field = as_bytes(entity) if isinstance(entity, str) else None
-        self._beside = beside and self._payload is not None
-
-    def place(self, event: Event) -> Place:
-        """Take the entry id apart."""
-        return _place(event.token)
-
-    def data(self, event: Event) -> bytes | None:
-        """Give the payload, if there is to be one."""
-        return None if self._payload is None else _field(event.raw, self._payload)
-
-    def size(self, event: Event) -> int:
-        """Count the bytes of names and values."""
-        return sum(map(len, event.raw))
-
-    def entity_of(self, event: Event) -> str | None:
-        """Tell what it is about, from its field or its value."""
-        if self._field is None:
-            return super().entity_of(event)
-        told = _field(event.raw, self._field)
-        return None if told is None else as_name(told)
-
-    def keep(self, events: Sequence[Event]) -> Sequence[Any]:
-        """Give the payloads, where entity and version are in them; else the events."""
-        name = self._payload
-        if name is None or self._field is not None:
-            return events
-        raws = [event.raw for event in events]
-        # Nearly always it is the second field.
-        return [raw[3] if len(raw) > 3 and raw[2] == name else _field(raw, name) for raw in raws]
-
-    def kept(self, item: Any) -> tuple[str | None, Any]:
-        """Tell entity and version, from what `keep` gave."""
-        if isinstance(item, Event):
-            return item.entity, item.version
-        event = Event("", 0.0, [] if item is None else [self._payload, item], b"0-0", 0, self)
-        return event.entity, event.version
-
-    def beside(self, event: Event) -> Mapping[str, bytes] | None:
-        """Give the fields that are neither the payload nor the id."""
-        if not self._beside:
-            return None
-        own, raw = (self._payload, self._id), event.raw
-        names = [name for name in raw[::2] if name not in own]
-        return {as_name(name): _field(raw, name) or b"" for name in names} if names else {}
-
-    def _decode(self, event: Event) -> Any:
-        if self._payload is not None:
-            data = _field(event.raw, self._payload)
-            if data is None:
-                raise KeyError(as_name(self._payload))
-            return data if self._codec is None else self._codec.decode(data, 0)
-        if self._codec is None:
-            return dict(pairs(event.raw))
-        return {as_name(name): decoded(self._codec, data) for name, data in pairs(event.raw)}
-
-
-def _field(flat: list[bytes], name: bytes) -> bytes | None:
-    """Find a field's value in a flat list of names and values."""
-    index = 0
-    try:
-        while True:
-            index = flat.index(name, index)
-            if not index % 2:
-                return flat[index + 1]
-            index += 1
-    except ValueError:
-        return None
-
-
-def _place(entry_id: bytes) -> Place:
-    head, _, tail = entry_id.partition(b"-")
-    return int(head), int(tail)
 
 
 def _next(after: Place) -> Place:

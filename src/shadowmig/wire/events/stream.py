@@ -33,10 +33,10 @@ from shadowmig.protocols import Comparator
 from shadowmig.wire.events import _reporting
 from shadowmig.wire.events._judge import Judge, consuming
 from shadowmig.wire.events._leases import Options
+from shadowmig.wire.events._matched import Plan
 from shadowmig.wire.events._state import MemoryState, State
 from shadowmig.wire.events._verifier import Verifier
 from shadowmig.wire.events.event import Event, EventSource
-from shadowmig.wire.events.matching import Plan
 from shadowmig.wire.events.report import EventFault, EventReport
 from shadowmig.wire.events.tuning import EventTuning
 
