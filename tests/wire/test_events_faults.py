@@ -16,7 +16,7 @@ def run(*options):
 
 
 def test_all_planted_faults_are_found():
-    """Planted faults of eight writers are found by their names, by two verifiers that share the work, and nothing else."""
+    """Planted faults of eight writers are all found by name, by verifiers that share the work, and nothing else is."""
     code, told = run("--events", "5000", "--rate", "0.05", "--grace", "4")
     assert told["failed"] == told["false or repeated"] == told["not as expected"] == []
     assert told["not found"] == {}
