@@ -307,7 +307,7 @@ def test_codec(redis_url, client):
     assert [record.version for record in records[:3]] == [3, [1], None]
     broken = records[-1]
     assert isinstance(broken.value, Undecodable)
-    assert broken.value.reason.startswith("CodecError: ")
+    assert broken.value.reason.startswith("JSONDecodeError: ")
     assert (broken.value.size, broken.raw, broken.version) == (1, b"{", None)
     client.flushdb()
     store.write(records)

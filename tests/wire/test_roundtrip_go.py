@@ -26,7 +26,7 @@ def found(monkeypatch):
 @pytest.mark.timeout(300)
 def test_as_first_written(wire_go_program, found):  # noqa: F811 - the fixture of that name
     """Generated values alone show at least 25 kinds of incompatibility by name, with a value for each."""
-    reports = found.found(str(wire_go_program), seconds=15, count=300)
+    reports = found.found(str(wire_go_program), seconds=10, count=200)
     faults = [fault for report in reports.values() for fault in report.faults if not fault.accepted]
     names = {fault.name for fault in faults}
     assert len(names) >= 25
