@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Generator
 from contextlib import suppress
 
@@ -103,6 +106,45 @@ def test_given_up_in_between(postgres_url: str, memcached: Memcached) -> None:
             next(reading)
             reading.close()
             assert pair.read_production([ref]).records[0].value is MISSING
+        pair.close()
+
+
+@pytest.mark.parametrize("size", [3, 4000, 30_000])
+def test_held_up_in_between(memcached: Memcached, size: int) -> None:
+    """A reply that came in time is taken, however late whoever asked comes back to it."""
+    store = MemcachedStore(memcached.url, timeout=0.3)
+    pair = SisterStore(name="s", production=store, sister=MemoryStore())
+    try:
+        store.client().set("held-up", b"x" * size)
+        ref = pair.key("held-up")
+        pair.read_production([ref])
+        reading = pair.reading_production([ref])
+        next(reading)
+        time.sleep(0.4)
+        assert whole(reading).records[0].value == b"x" * size
+        assert pair.read_production([ref]).records[0].value == b"x" * size
+    finally:
+        pair.close()
+
+
+def test_nothing_came_in_between() -> None:
+    """A server that did not answer in time is called unavailable at once by whoever comes back late."""
+    with Memcached() as server:
+        pair = SisterStore(name="s", production=MemcachedStore(server.url, timeout=0.3), sister=MemoryStore())
+        ref = pair.key("stopped")
+        pair.read_production([ref])
+        assert server.folder is not None
+        pid = int((server.folder / "pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            reading = pair.reading_production([ref])
+            next(reading)
+            time.sleep(0.4)
+            with pytest.raises(StoreUnavailable, match="in time"):
+                whole(reading)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert pair.read_production([ref]).records[0].value is MISSING
         pair.close()
 
 

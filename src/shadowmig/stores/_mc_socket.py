@@ -40,13 +40,14 @@ class Connection:
         OSError: It cannot be reached, or not in time.
     """
 
-    __slots__ = ("_at", "_buffer", "_deadline", "_out", "_poll", "_socket", "meta", "tag", "used")
+    __slots__ = ("_at", "_buffer", "_deadline", "_late", "_out", "_poll", "_socket", "meta", "tag", "used")
 
     def __init__(self, address: Address, deadline: float) -> None:
         self._socket = _dial(address, deadline)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._deadline = deadline
+        self._late = False
         self._buffer = bytearray()
         self._at = 0
         self._out = memoryview(b"")
@@ -65,6 +66,7 @@ class Connection:
     def send(self, data: bytes, deadline: float) -> None:
         """Begin to send; what the server does not take at once goes out while replies are awaited."""
         self._deadline = deadline
+        self._late = False
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -103,19 +105,34 @@ class Connection:
         if self._at:
             del self._buffer[: self._at]
             self._at = 0
-        for _, event in self._poll.poll(_left(self._deadline) * 1000):
+        for _, event in self._poll.poll(self._wait()):
             try:
                 if event & select.POLLOUT:
                     self._out = self._out[self._socket.send(self._out) :]
                     if not self._out:
                         self._poll.modify(self._socket, select.POLLIN)
                 if event & ~select.POLLOUT:
-                    data = self._socket.recv(min(max(lacking, _CHUNK[0]), _CHUNK[1]))
+                    size = _CHUNK[1] if self._late else min(max(lacking, _CHUNK[0]), _CHUNK[1])
+                    data = self._socket.recv(size)
                     if not data:
                         raise ConnectionResetError("it closed the connection")
                     self._buffer += data
             except BlockingIOError:  # poll may promise too much; it is asked again
                 return
+
+    def _wait(self) -> float:
+        """
+        Give the milliseconds left. When there are none, what has come meanwhile is taken, once.
+
+        The server is not to blame if whoever asked it was busy with something else since, such as another store.
+        """
+        left = self._deadline - time.monotonic()
+        if left > 0:
+            return left * 1000
+        if self._late:
+            raise TimeoutError
+        self._late = True
+        return 0
 
 
 def _left(deadline: float) -> float:
