@@ -48,7 +48,7 @@ class Site:
         sister: Addresses by store.
         prefix: Of keys in production's cache, which other tests use too.
         names: What things are called.
-        timeout: Seconds for a call to a sister.
+        timeout: Seconds for a call to a sister; long, because a busy machine may hold up a sound server for a while.
         patience: Seconds for a call to production by the verifier.
         careful: Whether the candidate's client of the cache tries again where a connection was closed meanwhile.
     """
@@ -58,8 +58,8 @@ class Site:
     sister: Mapping[str, str]
     prefix: str
     names: Names = field(factory=Names)
-    timeout: float = 1.0
-    patience: float = 1.0
+    timeout: float = 3.0
+    patience: float = 3.0
     careful: bool = True
 
 
