@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shadowmig.wire.events import _complete_book, _complete_shelf
-from shadowmig.wire.events._complete_book import Book, FaultKind
-from shadowmig.wire.events._complete_ledger import Ledger
-from shadowmig.wire.events._complete_weak import WeakLedger
+from shadowmig.wire.events.completeness import _book, _shelf
+from shadowmig.wire.events.completeness._book import Book, FaultKind
+from shadowmig.wire.events.completeness._ledger import Ledger
+from shadowmig.wire.events.completeness._weak import WeakLedger
 
 GRACE = 10.0
 SHORTAGE = (FaultKind.MISSING, FaultKind.SKIPPED)
@@ -449,9 +449,9 @@ def test_deletions_that_events_do_not_name():
 
 def test_what_is_remembered_is_bounded(monkeypatch):
     """Faults told, and entities deleted, are remembered up to a number; beyond it they are counted, and stand."""
-    monkeypatch.setattr(_complete_shelf, "MOST_GONE", 3)
-    monkeypatch.setattr(_complete_shelf, "KEPT", 3)
-    monkeypatch.setattr(_complete_book, "KEPT", 5)
+    monkeypatch.setattr(_shelf, "MOST_GONE", 3)
+    monkeypatch.setattr(_shelf, "KEPT", 3)
+    monkeypatch.setattr(_book, "KEPT", 5)
     world = World(ledger())
     world.ledger.base({str(number): 1 for number in range(8)})
     world.settle()
@@ -677,8 +677,8 @@ def test_weak_base_of_what_is_seen_first():
 
 def test_weak_memory_is_bounded(monkeypatch):
     """Only so many changes with their event are remembered."""
-    monkeypatch.setattr("shadowmig.wire.events._complete_weak.MOST_RECENT", 2)
-    monkeypatch.setattr("shadowmig.wire.events._complete_weak.MOST_EARLY", 1)
+    monkeypatch.setattr("shadowmig.wire.events.completeness._weak.MOST_RECENT", 2)
+    monkeypatch.setattr("shadowmig.wire.events.completeness._weak.MOST_EARLY", 1)
     world = World(weak())
     for number in range(4):
         world.put(str(number), "a")

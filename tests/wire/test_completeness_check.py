@@ -11,10 +11,9 @@ from shadowmig.errors import CodecUnavailable, ConfigError, StoreError, StoreUna
 from shadowmig.stores.memory import MemoryStore
 from shadowmig.stores.sister import SisterStore
 from shadowmig.stores.tables import Table
-from shadowmig.wire.events import _complete_events, _complete_rows
-from shadowmig.wire.events._complete_check import Check
-from shadowmig.wire.events._complete_rows import key_of, name_of
-from shadowmig.wire.events.completeness import Completeness, CompletenessReport, FaultKind, side_by_side
+from shadowmig.wire.events.completeness import Completeness, CompletenessReport, FaultKind, _events, _rows, side_by_side
+from shadowmig.wire.events.completeness._check import Check
+from shadowmig.wire.events.completeness._rows import key_of, name_of
 from shadowmig.wire.events.memory import MemoryEvents
 
 GRACE = 10.0
@@ -403,10 +402,10 @@ def test_versions_that_are_times():
 
 def test_many_changes_between_two_looks(monkeypatch):
     """Changes are read in pages on both sides, however many there are."""
-    monkeypatch.setattr(_complete_rows, "_CHUNK", 100)
-    monkeypatch.setattr("shadowmig.wire.events._complete_check._PAGES", 2)
-    monkeypatch.setattr("shadowmig.wire.events._complete_check._CHUNK", 100)
-    monkeypatch.setattr(_complete_events, "_PAGE", 200)
+    monkeypatch.setattr(_rows, "_CHUNK", 100)
+    monkeypatch.setattr("shadowmig.wire.events.completeness._check._PAGES", 2)
+    monkeypatch.setattr("shadowmig.wire.events.completeness._check._CHUNK", 100)
+    monkeypatch.setattr(_events, "_PAGE", 200)
     service = Service(sweep=50.0)
     service.begin()
     for number in range(2_500):
@@ -572,7 +571,7 @@ def test_a_store_of_another_kind(flaw, baseline, says):
 
 def test_a_page_of_a_store_that_is_full(monkeypatch):
     """When a reading is full, the next one begins at its last change."""
-    monkeypatch.setattr(_complete_rows, "_MOST", 3)
+    monkeypatch.setattr(_rows, "_MOST", 3)
     store = MemoryStore(tables=[Table("comments", key="id", version="version")])
     real = store._changed
     monkeypatch.setattr(store, "_changed", lambda since: real(since)[:3])

@@ -15,8 +15,7 @@ from shadowmig.stores.postgres import PostgresStore
 from shadowmig.stores.streams import Stream
 from shadowmig.stores.tables import Table
 from shadowmig.wire.codecs import Json
-from shadowmig.wire.events import _complete_postgres, _complete_statements
-from shadowmig.wire.events.completeness import Completeness, FaultKind
+from shadowmig.wire.events.completeness import Completeness, FaultKind, _postgres, _statements
 from shadowmig.wire.events.redis import RedisEvents
 
 TABLE = Table("comments", key="id", version="version")
@@ -284,8 +283,8 @@ def test_a_long_transaction_hides_nothing(service):
 
 def test_looks_in_several_pages(service, monkeypatch):
     """Rows come in pages, when the base is taken and at every look, and none is passed over."""
-    monkeypatch.setattr(_complete_statements, "PAGE", 7)
-    monkeypatch.setattr(_complete_postgres, "PAGE", 7)
+    monkeypatch.setattr(_statements, "PAGE", 7)
+    monkeypatch.setattr(_postgres, "PAGE", 7)
     table = Table("votes", key=["voter", "comment"], version="version")
     create = "CREATE TABLE votes (voter text, comment int, version int, PRIMARY KEY (voter, comment))"
     made = service(table=table, create=create, entity=lambda event: event["id"])
@@ -343,8 +342,8 @@ def test_covered_rows_of_postgres(service):
 @pytest.mark.parametrize("pages", [7, 20_000])
 def test_looks_by_the_time_of_the_last_change(service, monkeypatch, pages):
     """With a column that has the time of the last change, a look reads only rows that it says have changed."""
-    monkeypatch.setattr(_complete_statements, "PAGE", pages)
-    monkeypatch.setattr(_complete_postgres, "PAGE", pages)
+    monkeypatch.setattr(_statements, "PAGE", pages)
+    monkeypatch.setattr(_postgres, "PAGE", pages)
     made = service(recent="changed_at", baseline="now")
     made.run("INSERT INTO comments SELECT n, 'x', 3, now() - interval '1 day' FROM generate_series(1, 30) AS n")
     made.begin()

@@ -21,8 +21,8 @@ from shadowmig.errors import ConfigError, EffectRefused, ProductionRefused
 from shadowmig.model import MISSING, Difference, Side
 from shadowmig.side import CHECKED_SIDE, MIRRORED
 from shadowmig.stores import MemoryStore
-from shadowmig.wire import Json, _consume_worker
-from shadowmig.wire.consumers import Consumer, Effects, Refused
+from shadowmig.wire import Json
+from shadowmig.wire.consumers import Consumer, Effects, Refused, _worker
 from shadowmig.wire.events import EventStream, MemoryEvents
 
 SENT = []
@@ -140,7 +140,7 @@ def test_interrupted_caller(monkeypatch):
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_consume_worker.Worker, "do", interrupted)
+    monkeypatch.setattr(_worker.Worker, "do", interrupted)
     with pytest.raises(KeyboardInterrupt):
         one.run(event())
     assert one.run(event()).status == "handled"
@@ -191,7 +191,7 @@ def test_threads_that_hang_are_few():
     assert {outcome.status for outcome in outcomes} == {"hung"}
     assert outcomes[-1].error.message == "not run, for 8 earlier runs still hang"
     hanging = [each for each in threading.enumerate() if each.name == "shadowmig-consumer"]
-    assert threading.active_count() - before <= _consume_worker.MOST_HUNG
+    assert threading.active_count() - before <= _worker.MOST_HUNG
     go.set()
     for thread in hanging:
         thread.join(30)
@@ -206,7 +206,7 @@ def test_what_escapes_in_a_worker():
     def late():
         raise TimeoutError("mine")
 
-    crew = _consume_worker.Crew()
+    crew = _worker.Crew()
     with pytest.raises(TimeoutError, match="mine"):
         crew.do(late, 30)
     with pytest.raises(ZeroDivisionError):

@@ -9,9 +9,8 @@ import pytest
 
 from shadowmig import structural
 from shadowmig.errors import ConfigError, RecordError
-from shadowmig.wire import _consume_file
-from shadowmig.wire._consume_file import read
-from shadowmig.wire.consumers import Consumer, Effects, Pair, record
+from shadowmig.wire.consumers import Consumer, Effects, Pair, _file, record
+from shadowmig.wire.consumers._file import read
 
 EFFECTS = Effects()
 
@@ -139,7 +138,7 @@ GOOD = base64.b64encode(event("ada")).decode()
 )
 def test_bad_lines(tmp_path, monkeypatch, content, problem):
     """A line that is no pair is named with its number, counted, and the lines round it are compared."""
-    monkeypatch.setattr(_consume_file, "LONGEST", 1000 if b"x" in content else 10**6)
+    monkeypatch.setattr(_file, "LONGEST", 1000 if b"x" in content else 10**6)
     path = tmp_path / "pairs.jsonl"
     with record(path) as write:
         write(PAIRS[0])
@@ -174,7 +173,7 @@ def test_line_that_was_cut(tmp_path):
 
 def test_long_line_at_the_end(tmp_path, monkeypatch):
     """A line that is too long and never ends is one bad line."""
-    monkeypatch.setattr(_consume_file, "LONGEST", 1000)
+    monkeypatch.setattr(_file, "LONGEST", 1000)
     path = tmp_path / "pairs.jsonl"
     with record(path):
         pass

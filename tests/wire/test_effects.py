@@ -16,9 +16,9 @@ import attrs
 import pytest
 
 from shadowmig.errors import ConfigError
-from shadowmig.wire._effects_check import CHECK, MOST, Check
-from shadowmig.wire._effects_snapshot import DEPTH, NODES, snapshot
 from shadowmig.wire.effects import Effect, Effects
+from shadowmig.wire.effects._check import CHECK, MOST, Check
+from shadowmig.wire.effects._snapshot import DEPTH, NODES, snapshot
 from shadowmig.wire.fence import FENCE, Fence
 
 

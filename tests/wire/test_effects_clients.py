@@ -17,9 +17,9 @@ from shadowmig.model import Side
 from shadowmig.side import CHECKED_SIDE, MIRRORED
 from shadowmig.stores import MemcachedStore, MemoryStore, PostgresStore, RedisStore, Table
 from shadowmig.testing.servers import Memcached
-from shadowmig.wire._effects_check import CHECK, Check
-from shadowmig.wire._effects_sql import is_query
 from shadowmig.wire.effects import Effects
+from shadowmig.wire.effects._check import CHECK, Check
+from shadowmig.wire.effects._sql import is_query
 from shadowmig.wire.fence import FENCE, Fence, install
 
 

@@ -19,9 +19,9 @@ from types import SimpleNamespace
 import pytest
 
 from shadowmig.errors import ConfigError, EffectRefused
-from shadowmig.wire._fence_allowed import Allowed
-from shadowmig.wire._fence_events import WATCHED
 from shadowmig.wire.fence import Fence, Refused, _hook, lifted
+from shadowmig.wire.fence._allowed import Allowed
+from shadowmig.wire.fence._events import WATCHED
 
 
 class Answering(BaseHTTPRequestHandler):

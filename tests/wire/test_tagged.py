@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from shadowmig.errors import CodecError, CodecUnavailable
 from shadowmig.model import MISSING
-from shadowmig.wire._tagged_protocol import answers, item_of_data, item_of_value, request
 from shadowmig.wire.tagged import from_tagged, to_tagged
+from shadowmig.wire.tagged._protocol import answers, item_of_data, item_of_value, request
 from shadowmig.wire.values import Instant
 
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from shadowmig.model import MISSING, Difference
-from shadowmig.wire._trip_classes import CLASSES, name_differences
-from shadowmig.wire._trip_errors import RULES, name_error
-from shadowmig.wire._trip_features import Feature, features
-from shadowmig.wire._trip_shown import shown
-from shadowmig.wire._trip_times import moment
+from shadowmig.wire.roundtrip._classes import CLASSES, name_differences
+from shadowmig.wire.roundtrip._errors import RULES, name_error
+from shadowmig.wire.roundtrip._features import Feature, features
+from shadowmig.wire.roundtrip._shown import shown
+from shadowmig.wire.roundtrip._times import moment
 from shadowmig.wire.values import Instant
 
 TIME = datetime(2000, 1, 1, tzinfo=UTC)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowmig.model import MISSING, Difference
-from shadowmig.wire._trip_bytes import name_bytes
-from shadowmig.wire._trip_classes import CLASSES, name_differences
-from shadowmig.wire._trip_gather import Gather
-from shadowmig.wire._trip_judge import Judge, Remark, agree
-from shadowmig.wire._trip_matrix import Row
-from shadowmig.wire._trip_model import Cell, Outcome, RoundTripReport
-from shadowmig.wire._trip_text import text
 from shadowmig.wire.roundtrip import Fault, RoundTrip
+from shadowmig.wire.roundtrip._bytes import name_bytes
+from shadowmig.wire.roundtrip._classes import CLASSES, name_differences
+from shadowmig.wire.roundtrip._gather import Gather
+from shadowmig.wire.roundtrip._judge import Judge, Remark, agree
+from shadowmig.wire.roundtrip._matrix import Row
+from shadowmig.wire.roundtrip._model import Cell, Outcome, RoundTripReport
+from shadowmig.wire.roundtrip._text import text
 from shadowmig.wire.values import plain
 
 AT = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)

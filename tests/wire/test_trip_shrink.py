@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowmig.model import MISSING
-from shadowmig.wire._trip_edits import DROP, Rename, cost, default, edited, parts
-from shadowmig.wire._trip_shrink import Shrinker
-from shadowmig.wire._trip_simpler import simpler, weight, zero
+from shadowmig.wire.roundtrip._edits import DROP, Rename, cost, default, edited, parts
+from shadowmig.wire.roundtrip._shrink import Shrinker
+from shadowmig.wire.roundtrip._simpler import simpler, weight, zero
 from shadowmig.wire.values import Instant
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_time_is_kept():
 
 def test_rounds_are_bounded(monkeypatch):
     """After many rounds it ends, and says that it gave up."""
-    monkeypatch.setattr("shadowmig.wire._trip_shrink._ROUNDS", 3)
+    monkeypatch.setattr("shadowmig.wire.roundtrip._shrink._ROUNDS", 3)
     shrinker = Shrinker({"a": [50] * 9}, "$")
     while values := shrinker.propose():
         shrinker.learn([each == values[-1] for each in values])

@@ -10,8 +10,8 @@ from typing import Any, Final
 from attrs import Factory, frozen
 
 from shadowmig.model import MISSING, Record, Ref
-from shadowmig.wire._trip_judge import Verdict
-from shadowmig.wire._trip_model import Cell, Outcome
+from shadowmig.wire.roundtrip._judge import Verdict
+from shadowmig.wire.roundtrip._model import Cell, Outcome
 
 MOST: Final = 100
 """Faults of which a report keeps the details."""

@@ -25,9 +25,9 @@ from shadowmig.model import Record, Ref
 from shadowmig.protocols import Codec, Comparator
 from shadowmig.stores.sister import SisterStore
 from shadowmig.wire._cached_report import READERS, SIDES, CacheFault, CacheReport, Tally
-from shadowmig.wire._trip_judge import Judge, Remark
-from shadowmig.wire._trip_model import Outcome
-from shadowmig.wire._trip_sides import Failed, Side
+from shadowmig.wire.roundtrip._judge import Judge, Remark
+from shadowmig.wire.roundtrip._model import Outcome
+from shadowmig.wire.roundtrip._sides import Failed, Side
 from shadowmig.wire.values import plain
 
 __all__ = ["CacheFault", "CacheReport", "CachedBytes", "Crosswise"]

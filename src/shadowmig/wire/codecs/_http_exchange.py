@@ -13,7 +13,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from shadowmig.errors import CodecUnavailable
-from shadowmig.wire._tagged_protocol import Op, answers, broke, printable, request
+from shadowmig.wire.tagged._protocol import Op, answers, broke, printable, request
 
 _CHUNK: Final = 256 * 1024
 

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, Self
 
 from shadowmig.errors import CodecError, ConfigError
 from shadowmig.given import seconds
-from shadowmig.wire._tagged_protocol import Op, item_of_data, item_of_value
 from shadowmig.wire.codecs._process_pool import Pool
+from shadowmig.wire.tagged._protocol import Op, item_of_data, item_of_value
 
 
 class Asking:

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from attrs import define, field
 
 from shadowmig.errors import CodecUnavailable
-from shadowmig.wire._tagged_protocol import PROTOCOL, Op, answers, broke, printable, read_line, request
+from shadowmig.wire.tagged._protocol import PROTOCOL, Op, answers, broke, printable, read_line, request
 
 _HELLO: Final = 65536
 """The most bytes of a hello."""

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from attrs import define, field
 
 from shadowmig.errors import CodecUnavailable
-from shadowmig.wire._tagged_protocol import Op
+from shadowmig.wire.tagged._protocol import Op
 
 _REQUEST = 1024 * 1024
 """Bytes of items after which a request is full; one item may have more."""

@@ -21,11 +21,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from attrs import field, frozen
 
-from shadowmig.wire._tagged_protocol import PROTOCOL
 from shadowmig.wire.codecs._flags import check_flags, check_limit
 from shadowmig.wire.codecs._http_exchange import Connection
 from shadowmig.wire.codecs._process_asking import Asking, check_count, refuse, timeout_of
 from shadowmig.wire.codecs._process_pool import Pool
+from shadowmig.wire.tagged._protocol import PROTOCOL
 
 _REMEDY = "Use http://host:port/path or https://host/path."
 
