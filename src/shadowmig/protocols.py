@@ -170,14 +170,19 @@ class AsyncStore(Protocol):
 
 @runtime_checkable
 class PartedStore(Protocol):
-    """A `Store` that can be read in two parts, so that ``hydrate=`` waits for several stores at the same time."""
+    """
+    A `Store` that can be read in parts, so that ``hydrate=`` waits for several stores at the same time, and what needs
+    no server is done off the caller's path.
+    """
 
     def reading(
         self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None
-    ) -> Generator[None, None, Reading]:
+    ) -> Generator[Any, None, Reading]:
         """
-        Do what `Store.read` does, as a generator: it yields once when the request is on its way, then takes the answer
-        and returns the reading. If it is closed in between, the connection is not used again.
+        Do what `Store.read` does, as a generator: it yields ``None`` when the request is on its way, takes the answer,
+        and returns the reading. In between it may yield `shadowmig.stores.parted.ANSWERED` once it needs no more of
+        the server; what comes then is done by another thread. If it is closed before that, the connection is not used
+        again.
         """
         ...
 

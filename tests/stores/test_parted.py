@@ -1,12 +1,13 @@
-"""Reads in two parts, of several stores side by side."""
+"""Reads in parts, of several stores side by side."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -16,11 +17,16 @@ from redis import exceptions as redis_errors
 from shadowmig.errors import StoreUnavailable
 from shadowmig.model import MISSING
 from shadowmig.stores import MemcachedStore, MemoryStore, PostgresStore, RedisStore, Table
-from shadowmig.stores.parted import side_by_side, whole
+from shadowmig.stores.parted import ANSWERED, Answered, Parted, answered, whole
 from shadowmig.stores.sister import SisterStore
 from shadowmig.testing.servers import Memcached
 
 TABLES = [Table("things", key="id")]
+T = TypeVar("T")
+
+
+def _side_by_side(reads: Sequence[Parted[T]]) -> list[T]:
+    return [whole(read) for read in answered(reads)]
 
 
 class Reads:
@@ -29,7 +35,9 @@ class Reads:
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def read(self, name: str, *, parts: int = 1, fails: str = "") -> Generator[None, None, str]:
+    def read(
+        self, name: str, *, parts: int = 1, fails: str = "", later: bool = False
+    ) -> Generator[Answered | None, None, str]:
         """Read in so many parts."""
         try:
             self.log.append(f"{name} asked")
@@ -39,6 +47,9 @@ class Reads:
                 yield
             if fails == "second":
                 raise StoreUnavailable(name)
+            if later:
+                self.log.append(f"{name} answered")
+                yield ANSWERED
             self.log.append(f"{name} told")
             return name
         except GeneratorExit:
@@ -49,16 +60,34 @@ class Reads:
 def test_all_are_asked_first() -> None:
     """Nobody is waited for before all have been asked, and results come in their order."""
     reads = Reads()
-    assert side_by_side([reads.read("a"), reads.read("b"), reads.read("c")]) == ["a", "b", "c"]
+    assert _side_by_side([reads.read("a"), reads.read("b"), reads.read("c")]) == ["a", "b", "c"]
     assert reads.log == ["a asked", "b asked", "c asked", "a told", "b told", "c told"]
 
 
 def test_any_number_of_parts() -> None:
     """A read may be over at once, or take more than two parts."""
     reads = Reads()
-    assert side_by_side([reads.read("a", parts=0), reads.read("b", parts=3)]) == ["a", "b"]
+    assert _side_by_side([reads.read("a", parts=0), reads.read("b", parts=3)]) == ["a", "b"]
     assert whole(reads.read("c", parts=2)) == "c"
-    assert side_by_side([]) == []
+    assert _side_by_side([]) == []
+
+
+def test_what_is_understood_later() -> None:
+    """A read goes on until its answer has come, in however many parts, and is understood when somebody asks for it."""
+    reads = Reads()
+    asked = [
+        reads.read("a", parts=2, later=True),
+        reads.read("b", parts=0, later=True),
+        reads.read("c"),
+        reads.read("d", parts=0),
+    ]
+    left = answered(asked)
+    assert reads.log == [
+        *("a asked", "b asked", "b answered", "c asked", "d asked", "d told"),
+        *("a answered", "c told"),
+    ]
+    assert [whole(read) for read in left] == ["a", "b", "c", "d"]
+    assert reads.log[-2:] == ["a told", "b told"]
 
 
 @pytest.mark.parametrize("when", ["first", "second"])
@@ -66,7 +95,7 @@ def test_one_that_fails(when: str) -> None:
     """If one fails, the others are given up."""
     reads = Reads()
     with pytest.raises(StoreUnavailable, match="b"):
-        side_by_side([reads.read("a", parts=2), reads.read("b", fails=when), reads.read("c")])
+        _side_by_side([reads.read("a", parts=2), reads.read("b", fails=when), reads.read("c")])
     asked = {line for line in reads.log if line.endswith("asked")}
     over = {line.split()[0] for line in reads.log if not line.endswith("asked")} | {"b"}
     assert {line.split()[0] for line in asked} == over
@@ -84,7 +113,7 @@ def test_hydrating_from_three_stores(postgres_url: str, memcached: Memcached, re
     ]
     try:
         refs = [pairs[0].row("things", 1), pairs[1].key("parted"), pairs[2].key("parted")]
-        readings = side_by_side([pair.reading_production([ref]) for pair, ref in zip(pairs, refs, strict=True)])
+        readings = _side_by_side([pair.reading_production([ref]) for pair, ref in zip(pairs, refs, strict=True)])
         assert [reading.records[0].ref for reading in readings] == refs
         assert readings[0].records[0].value == {"id": 1, "name": "one"}
         assert [reading.records[0].value for reading in readings[1:]] == [MISSING, MISSING]

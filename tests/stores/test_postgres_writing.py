@@ -17,6 +17,7 @@ from psycopg.types.range import Range
 from shadowmig.errors import StoreError
 from shadowmig.model import MISSING, Record
 from shadowmig.stores import PostgresStore, Table
+from shadowmig.stores._pg_writing import Layout, _Column
 from shadowmig.stores.postgres import JSON_NULL
 
 TYPES = (
@@ -410,3 +411,21 @@ def test_text_that_is_not_text(postgres_url):
         with pytest.raises(StoreError, match=r"table 't': .*CharacterNotInRepertoire"):
             store.read([row("t", 1)])
         store.close()
+
+
+def test_statements_are_kept_within_bounds():
+    """A statement is made once for the columns it writes, and those of ever other columns do not pile up."""
+    names = [f"c{number}" for number in range(9)]
+    plain = _Column(generated=False, identity=False, json=False, json_array=False, delimiter=b",")
+    columns = dict.fromkeys(names, plain)
+    layout = Layout(Table("t", key="c0"), columns, triggers=False, server=160000, unique=True)
+
+    def text(chosen):
+        (command,) = layout.write(Record(row("t", 1), dict.fromkeys(chosen, "x")))
+        return command.text
+
+    assert text(names) is text(names)
+    assert text(names[:2]).startswith(b'INSERT INTO "t" ("c0", "c1")')
+    made = {text([*names[:1], *(name for n, name in enumerate(names[1:]) if number >> n & 1)]) for number in range(256)}
+    assert len(made) == 256
+    assert len(layout._inserts) <= 100

@@ -65,12 +65,15 @@ class Claim:
 
     def add(self, refs: Collection[Ref]) -> None:
         """Claim more records, of which nobody else can know."""
+        more = set(refs) - self.refs
+        if not more:
+            return
         with self._claims.changed:
-            self.refs.update(refs)
+            self.refs |= more
             self._claims.land(self)
             for other in self._claims.active:
                 if other is not self:
-                    other.others.update(refs)
+                    other.others |= more
 
     def release(self) -> None:
         """Let others have the records; may be done twice."""

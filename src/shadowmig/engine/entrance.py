@@ -18,7 +18,7 @@ from shadowmig.engine.mirror import Mirror, by_sister
 from shadowmig.engine.write_options import WriteOptions
 from shadowmig.errors import StoreUnavailable
 from shadowmig.model import MISSING, Call, Reading, Record, Ref, Verdict
-from shadowmig.stores.parted import Parted, side_by_side
+from shadowmig.stores.parted import Parted, answered
 
 if TYPE_CHECKING:
     from shadowmig.stores.sister import SisterStore
@@ -45,7 +45,7 @@ class Entrance(Experiment):
             refs: list[Ref] = []
             if self._options.hydrate is not None:
                 call = job.early = job.early or self._call_of(args, kwargs.copy(), job.number)
-                refs = list(self._options.hydrate(call))
+                refs = job.refs = list(self._options.hydrate(call))
                 if self._options.key is None and refs:
                     job.key = hash(refs[0])
             job.ticket = self._get_mirror().overlap.enter(*({job.key, *refs} if job.key is not None else set(refs)))
@@ -78,8 +78,8 @@ class Entrance(Experiment):
         end = started + self._options.hydrate_timeout
         # Keys come from memory: asked and taken first, they cost nothing beside a row that is still on its way.
         groups = sorted(by_sister(refs).items(), key=lambda item: item[1][0].kind == "row")
-        reads = [_in_time(sister, group, end) for sister, group in groups]
-        job.base = {record.ref: record for reading in side_by_side(reads) for record in reading.records}
+        # What came is understood off this path: bytes need no decoding here.
+        job.reads = answered([_in_time(sister, group, end) for sister, group in groups])
         self._hydrated(job, started)
 
     async def _prepare(self, job: Job, refs: list[Ref]) -> None:
@@ -140,11 +140,20 @@ class Entrance(Experiment):
         if job.ticket is not None:
             job.undisturbed = job.ticket.alone
             job.ticket.served()
-            if job.ticket.met and error is None:
-                self._get_mirror().contest.guess(job.name, job.base.values())
+            if job.ticket.met and error is None and not self._guess(job, ended):
+                return
         super()._hand_over(job, ended, value, error)
         if not job.taken:
             self.ended(job)
+
+    def _guess(self, job: Job, ended: float) -> bool:
+        """Tell what a write may have made, as others that are not judged yet must know; false if that failed."""
+        try:
+            self._get_mirror().contest.guess(job.name, job.found().values())
+        except BaseException as error:
+            job.entered += ended - job.started  # serving is no slowness of ours
+            self._not_hydrated(job, error)
+        return not job.let_go
 
     def _note_answer(self, job: Job, value: Any) -> None:
         """Ask for what only the answer tells: the entity of a new record, and the order of writes to one entity."""
@@ -162,8 +171,8 @@ class Entrance(Experiment):
                 job.ticket.served()
                 job.ticket.add((job.key,), late=True)
                 job.undisturbed = job.undisturbed and job.ticket.alone
-            elif job.base:
-                job.key = hash(next(iter(job.base)))
+            elif job.refs:
+                job.key = hash(job.refs[0])
         if asks_change:
             self._note_order(job, call)
         job.early = None

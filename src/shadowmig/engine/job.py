@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from shadowmig.engine.guard import sent_from_outside
-from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Record, Ref, Side, Verdict
+from shadowmig.model import MISSING, Call, Comparison, Observation, Raised, Reading, Record, Ref, Side, Verdict
+from shadowmig.stores.parted import Parted, whole
 
 if TYPE_CHECKING:
     from shadowmig.engine.experiment import Experiment
@@ -141,6 +142,10 @@ class Job:
     """For a write of an async handler: what is to be read before the handler runs."""
     early: Call | None = None
     """The call as the user's functions saw it before it was made."""
+    refs: Sequence[Ref] = ()
+    """The records that a write starts from."""
+    reads: Sequence[Parted[Reading]] = ()
+    """Reads of what production held before a write, which are answered and not understood yet; see `found`."""
     base: Mapping[Ref, Record] = {}
     """What production held before a write."""
     base_read = 0.0
@@ -285,6 +290,13 @@ class Job:
     def side(self, side: Side) -> Outcome | None:
         """The first outcome of a side."""
         return self.served if side is self.row.served else self.checked
+
+    def found(self) -> Mapping[Ref, Record]:
+        """Understand what was read before a write."""
+        if self.reads:
+            reads, self.reads = self.reads, ()
+            self.base = {record.ref: record for read in reads for record in whole(read).records}
+        return self.base
 
     def told(self) -> Call:
         """Build the call with the served side's answer."""

@@ -40,7 +40,7 @@ LINGER: Final = 1.0
 
 MOST_TOGETHER: Final = 32
 """Calls that one worker brings forward together; with as many in hand, none waits for others to come."""
-GATHERING: Final = 0.02
+GATHERING: Final = 0.05
 """Seconds for which calls that go together wait for others, which makes each of them cheaper."""
 TOGETHER_SECONDS: Final = 0.02
 """Seconds that their checked sides, which run one after the other, may take in all while others wait for work."""

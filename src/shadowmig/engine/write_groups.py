@@ -21,6 +21,7 @@ from shadowmig.engine.guard import sent_from_outside
 from shadowmig.engine.job import Job, Outcome, Phase, without_answer
 from shadowmig.engine.mirror import by_sister
 from shadowmig.engine.write_state import Plan, Seen
+from shadowmig.engine.write_steps import Changes
 from shadowmig.errors import StoreError, StoreUnavailable
 from shadowmig.model import Record, Ref, Verdict
 
@@ -197,12 +198,13 @@ def look(jobs: Sequence[Job]) -> list[Outcome]:
         groups: Groups = known.wanted if same else by_sister([*(theirs for _, theirs in paired), *known.before])
         wanted.append((groups, known.marks))
     found = _asked(list(pairs), "sister", lambda: _mirror(list(pairs)).read_twins(wanted))
+    changes = Changes()
     for (job, paired), readings in zip(pairs.items(), found, strict=True):
         assert job.ran is not None
         if isinstance(readings, Outcome):
             ends[job] = readings
         else:
-            ends[job] = _of(job).see(job, _plan(job), job.ran, paired, readings)
+            ends[job] = _of(job).see(job, _plan(job), job.ran, paired, readings, changes)
     _expire({sister: job for job in pairs for sister in _plan(job).wanted})
     return [ends[job] for job in jobs]
 
@@ -294,7 +296,8 @@ def _hydrated(stale: Mapping[Job, list[Record]]) -> dict[Job, BaseException]:
     for job, found in stale.items():
         try:
             for sister, refs in _plan(job).wanted.items():
-                sister.lend([ref for ref in refs if ref.kind != "entry"])
+                if lent := [ref for ref in refs if ref.kind != "entry"]:
+                    sister.lend(lent)
             for record in found:
                 records.setdefault(record.ref.owner, []).append(record)
         except BaseException as error:

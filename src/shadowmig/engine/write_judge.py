@@ -239,7 +239,7 @@ class WriteJudge(Judge):
                 served, checked = view.oriented(production.value, sister.value)
                 renamed = view.renaming.apply(served, checked, ref)
                 production, sister = view.renamed(production, sister, renamed)
-            control, candidate = view.oriented(evolve(production, ref=ref), evolve(sister, ref=ref))
+            control, candidate = view.oriented(_named(production, ref), _named(sister, ref))
             result: Differences = ref.owner.differences(
                 control, candidate, compare=self._options.compare, slack=view.slack
             )
@@ -352,6 +352,10 @@ class WriteJudge(Judge):
         for ref, record in plan.before.items():
             if ref not in view.base and plan.claim.stands(ref):
                 self._get_mirror().undo(record)
+
+
+def _named(record: Record, ref: Ref) -> Record:
+    return record if record.ref is ref else evolve(record, ref=ref)
 
 
 def _behind(sister: Record, production: Record) -> bool:

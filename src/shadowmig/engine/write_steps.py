@@ -7,7 +7,7 @@ it for several calls at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +49,10 @@ class Steps(Entrance):
     def begin_plan(self, job: Job) -> Plan | Outcome:
         """Ask the service what the call touched."""
         assert job.served is not None
-        operation = "touches"
+        operation = "hydrate"
         try:
+            job.found()
+            operation = "touches"
             failed = job.served.error is not None
             call = job.told()
             refs = self._touched(job, call, failed=failed)
@@ -59,8 +61,8 @@ class Steps(Entrance):
             operation = "version"
             change = None if failed or self._options.change is None else self._options.change(call)
             operation = "touches"
-            wanted = by_sister([*refs, *job.base])
-            return Plan(call, refs, wanted, change, self.mirror.claims.of([*refs, *job.base]))
+            everything = [*refs, *job.base]
+            return Plan(call, refs, by_sister(everything), change, self.mirror.claims.of(everything))
         except BaseException as error:
             return self.cannot(job, operation, error)
 
@@ -98,9 +100,10 @@ class Steps(Entrance):
 
     def _touched(self, job: Job, call: Call, *, failed: bool) -> list[Ref]:
         try:
-            refs = list(dict.fromkeys(self._options.touches(call)))
+            refs = dict.fromkeys(self._options.touches(call))
             by_sister(refs)  # raises what a wrong one deserves
-            return refs
+            hydrated = {ref: ref for ref in job.base}
+            return [hydrated.get(ref, ref) for ref in refs]  # one object for one record is cheaper to look up later
         except Exception as error:
             if not failed or sent_from_outside(error):
                 raise
@@ -218,11 +221,13 @@ class Steps(Entrance):
         outcome: Outcome,
         pairs: list[tuple[Ref, Ref]],
         readings: Mapping[SisterStore, Reading],
+        changes: Changes,
     ) -> Outcome:
         """Take note of what the sister holds now."""
         try:
             held = {record.ref: record for reading in readings.values() for record in reading.records}
-            outcome.seen = Seen(plan, pairs, held, dict(held), _stray(plan, readings), perf_counter())
+            stray = _stray(plan, [changes.of(reading) for reading in readings.values()])
+            outcome.seen = Seen(plan, pairs, held, dict(held), stray, perf_counter())
             return outcome
         except BaseException as error:
             return self.cannot(job, "sister", error)
@@ -250,15 +255,25 @@ class Steps(Entrance):
         return without_answer(Verdict.BROKEN, operation)
 
 
-def _stray(plan: Plan, readings: Mapping[SisterStore, Reading]) -> dict[Ref, Any]:
+class Changes:
+    """What readings tell to have changed, by ref; calls that were read together share what they were told."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Reading, dict[Ref, Any]]] = {}
+
+    def of(self, reading: Reading) -> dict[Ref, Any]:
+        """Give the refs of what changed, with their places among the changes."""
+        known = self._known.get(id(reading.changed))
+        if known is None:
+            # With the reading, so that no other object gets this id.
+            known = self._known[id(reading.changed)] = reading, {change.ref: change.at for change in reading.changed}
+        return known[1]
+
+
+def _stray(plan: Plan, changes: Iterable[dict[Ref, Any]]) -> dict[Ref, Any]:
     """Find what was written meanwhile and nobody named, with its place among the changes."""
-    known, others = plan.claim.refs, plan.claim.others
-    return {
-        change.ref: change.at
-        for reading in readings.values()
-        for change in reading.changed
-        if change.ref not in known and change.ref not in others
-    }
+    named = plan.claim.refs | plan.claim.others
+    return {ref: changed[ref] for changed in changes for ref in changed.keys() - named}
 
 
 def _ahead(sister: Record, version: Any) -> bool:

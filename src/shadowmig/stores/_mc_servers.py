@@ -87,7 +87,7 @@ class Servers:
         return whole(self.asking(requests, deadline, again=again))
 
     def asking(self, requests: Sequence[Request], deadline: float, *, again: bool) -> Parted[list[Any]]:
-        """Do what `ask` does, in two parts."""
+        """Do what `ask` does, in parts."""
         if not requests:
             return []
         if self._hasher is None:
@@ -142,7 +142,7 @@ class Servers:
                 connection = server.take(deadline)
                 held.append((server, connection, requests))
                 self._send(connection, requests, deadline)
-            yield
+            yield None
             for server, connection, requests in held:  # noqa: B007  # it tells where it failed
                 replies.append(_replies(connection, requests))
         except BaseException as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -133,14 +133,14 @@ class Link:
     def running(
         self, commands: Sequence[Command], *, write: bool = False, joint: bool = False, timeout: float | None = None
     ) -> Parted[list[PGresult]]:
-        """Do what `run` does, in two parts."""
+        """Do what `run` does, in parts."""
         with self._told(timeout, write=write) as (deadline, interval):
             for fresh in (write, True):
                 try:
                     with self._line(deadline, interval, fresh=fresh and not write, live=write) as line:
                         talk = exchange(line, commands, self._begin(write=write, joint=joint), deadline)
                         wants = next(talk)
-                        yield
+                        yield None
                         return waiting.wait(_going_on(talk, wants), line.pgconn.socket, interval)
                 except Broken:
                     if fresh:
@@ -166,30 +166,19 @@ class Link:
                         raise
         raise AssertionError("the second try returns or raises")
 
-    @contextmanager
-    def _told(self, timeout: float | None, *, write: bool = False) -> Iterator[tuple[float, float]]:
-        """Give deadline and interval of a call, and tell in our words what goes wrong in it."""
+    def _told(self, timeout: float | None, *, write: bool = False) -> _Told:
         if write:
             self.refuse_if_forbidden()
-        seconds = self._timeout if timeout is None else min(timeout, self._timeout)
-        try:
-            yield monotonic() + seconds, max(0.001, min(0.1, seconds / 10))
-        except Refused as error:
-            raise refusal(error.error, self._name, error.table, write=write) from error.error
-        except (Late, Broken, Unreached, TimeoutError) as error:
-            raise outage(error, self._name, seconds) from (error.__cause__ or error)
+        return _Told(self._name, self._timeout if timeout is None else min(timeout, self._timeout), write)
 
     def _begin(self, *, write: bool, joint: bool) -> Sequence[Command]:
         if self._pool is None:
             return (WRITE,) if write else (SNAPSHOT,) if joint else ()
         return WRITE if write else SNAPSHOT, borrowed(self._timeout)
 
-    @contextmanager
-    def _line(self, deadline: float, interval: float, *, fresh: bool, live: bool) -> Iterator[Line]:
+    def _line(self, deadline: float, interval: float, *, fresh: bool, live: bool) -> AbstractContextManager[Line]:
         if self._pool is not None:
-            with self._borrowed(deadline) as line:
-                yield line
-            return
+            return self._borrowed(deadline)
         state = self._mine()
         try:
             state.room.get(timeout=max(0.0, deadline - monotonic()))
@@ -197,10 +186,10 @@ class Link:
             raise Late from None
         try:
             line = self._idle(state, fresh=fresh, live=live) or self._open(deadline, interval)
-            with self._used(state, line):
-                yield line
-        finally:
+        except BaseException:
             state.room.put(None)
+            raise
+        return _Used(self, state, line)
 
     @asynccontextmanager
     async def _aline(self, deadline: float, interval: float, *, fresh: bool) -> AsyncIterator[Line]:
@@ -220,7 +209,7 @@ class Link:
                 # In a thread: libpq may block while it looks up the host's name.
                 async with asyncio.timeout(deadline - monotonic()):
                     line = await asyncio.to_thread(self._open, deadline, interval)
-            with self._used(state, line):
+            with _Used(self, state, line, in_room=False):
                 yield line
         finally:
             state.rooms[loop].release()
@@ -251,20 +240,8 @@ class Link:
             )
         return Line(pgconn, {}, generation)
 
-    @contextmanager
-    def _used(self, state: _State, line: Line) -> Iterator[None]:
-        """Put a connection back after use, unless nobody knows what it is doing."""
-        try:
-            yield
-        except Refused:
-            self._put_back(state, line)
-            raise
-        except BaseException:
-            line.pgconn.finish()
-            raise
-        self._put_back(state, line)
-
-    def _put_back(self, state: _State, line: Line) -> None:
+    def put_back(self, state: _State, line: Line) -> None:
+        """Keep a connection for later calls, if it is still good for that."""
         if line.generation == self._generation and len(state.idle) < self._connections:
             state.idle.append(line)
         else:
@@ -291,6 +268,47 @@ class Link:
             except BaseException:
                 connection.close()  # nobody knows what it is doing; the pool sees that it is closed
                 raise
+
+
+@define(eq=False)
+class _Told:
+    """Gives deadline and interval of a call, and tells in our words what goes wrong in it."""
+
+    name: str
+    seconds: float
+    write: bool
+
+    def __enter__(self) -> tuple[float, float]:
+        return monotonic() + self.seconds, max(0.001, min(0.1, self.seconds / 10))
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Refused):
+            raise refusal(error.error, self.name, error.table, write=self.write) from error.error
+        if isinstance(error, Late | Broken | Unreached | TimeoutError):
+            raise outage(error, self.name, self.seconds) from (error.__cause__ or error)
+
+
+@define(eq=False)
+class _Used:
+    """Puts a connection back after use, unless nobody knows what it is doing, and lets the next one have its room."""
+
+    link: Link
+    state: _State
+    line: Line
+    in_room: bool = True
+
+    def __enter__(self) -> Line:
+        return self.line
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None or isinstance(error, Refused):
+                self.link.put_back(self.state, self.line)
+            else:
+                self.line.pgconn.finish()
+        finally:
+            if self.in_room:
+                self.state.room.put(None)
 
 
 def _going_on(talk: PQGen[T], wants: Wait) -> PQGen[T]:

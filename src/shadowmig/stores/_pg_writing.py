@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from attrs import define, frozen
+from attrs import define, field, frozen
 from psycopg.sql import SQL, Identifier
 
 from shadowmig.errors import StoreError
@@ -45,6 +45,8 @@ WHERE c.oid = pg_catalog.to_regclass($1)
 """
 
 _UNCHECKED: Final = SQL("SELECT pg_catalog.set_config('session_replication_role', 'replica', true) WHERE {}")
+_MOST_INSERTS: Final = 100
+"""Statements kept of one table."""
 _INSERT: Final = SQL("INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values}){conflict}")
 
 
@@ -76,6 +78,8 @@ class Layout:
     triggers: bool
     server: int
     unique: bool
+    _inserts: dict[tuple[str, ...], bytes] = field(factory=dict, init=False)
+    """Statements, by the columns that they write."""
 
     @staticmethod
     def ask(table: Table) -> Command:
@@ -142,21 +146,29 @@ class Layout:
         return {name: value for name, value in whole.items() if not self.columns[name].generated}
 
     def _insert(self, row: Mapping[str, Any], *, upsert: bool) -> Command:
-        names = [Identifier(name) for name in row]
+        names = tuple(row)
+        text = self._inserts.get(names)
+        if text is None:
+            if len(self._inserts) >= _MOST_INSERTS:  # rows that somebody unfolds may have any columns
+                self._inserts.clear()
+            text = self._inserts[names] = self._insert_into(names, upsert=upsert)
+        return Command(text, tuple([self._text(name, value) for name, value in row.items()]), self.table.name)
+
+    def _insert_into(self, names: Sequence[str], *, upsert: bool) -> bytes:
         conflict = SQL("")
         if upsert:
-            changes = [SQL("{0} = EXCLUDED.{0}").format(Identifier(name)) for name in row if name not in self.table.key]
+            others = [name for name in names if name not in self.table.key]
+            changes = [SQL("{0} = EXCLUDED.{0}").format(Identifier(name)) for name in others]
             update = SQL("UPDATE SET {}").format(joined(", ", changes)) if changes else SQL("NOTHING")
             keys = joined(", ", [Identifier(name) for name in self.table.key])
             conflict = SQL(" ON CONFLICT ({}) DO {}").format(keys, update)  # type: ignore[assignment] # both are SQL
         text = _INSERT.format(
             table=named(self.table),
-            columns=joined(", ", names),
-            values=joined(", ", [parameter(number) for number in range(1, len(row) + 1)]),
+            columns=joined(", ", [Identifier(name) for name in names]),
+            values=joined(", ", [parameter(number) for number in range(1, len(names) + 1)]),
             conflict=conflict,
         )
-        values = tuple([self._text(name, value) for name, value in row.items()])
-        return Command(text.as_bytes(None), values, self.table.name)
+        return text.as_bytes(None)
 
     def _text(self, name: str, value: Any) -> bytes | None:
         column = self.columns[name]

@@ -18,7 +18,6 @@ from shadowmig.stores._redis_values import (
     attempt,
     decoded,
     encoded,
-    size_of,
     version_of,
 )
 from shadowmig.stores.streams import Stream
@@ -131,7 +130,7 @@ class Entries:
         first, stream = alive[0], self._stream(ref)
         payload = next((data for name, data in first.fields if name == as_bytes(stream.payload)), None)
         meta = {"count": len(alive), "entry_ids": _ids(alive), "order": first.at, "fields": first.fields}
-        value = attempt(lambda: _value(stream, first.fields, payload), size_of(sum(first.fields, ())))
+        value = attempt(lambda: _value(stream, first.fields, payload), first.fields)
         version = version_of(stream.version, value)
         return Record(ref, value, version=version, token=first.id.decode(), raw=payload, meta=meta)
 

@@ -27,7 +27,6 @@ from shadowmig.stores._redis_values import (
     attempt,
     encoded,
     pairs,
-    size_of,
     value_of,
     version_of,
 )
@@ -112,7 +111,7 @@ class Keys:
         if not held.kind:
             return Record(ref)
         codec = self._codecs.of(as_bytes(ref.key[0]))
-        value = attempt(lambda: value_of(held.kind, held.raw, codec), size_of(held.raw))
+        value = attempt(lambda: value_of(held.kind, held.raw, codec), held.raw)
         meta: dict[str, Any] = {"type": held.kind, "ttl": held.ttl}
         if held.kind == "stream" or (codec is not None and held.kind in {"hash", "list"}):
             meta["raw"] = held.raw  # the value may have lost what writing needs

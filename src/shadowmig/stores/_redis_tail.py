@@ -19,7 +19,7 @@ from attrs import define
 from shadowmig.errors import StoreError
 from shadowmig.stores._redis_errors import translate
 from shadowmig.stores._redis_steps import Steps
-from shadowmig.stores._redis_values import Fields, as_bytes, pairs, size_of
+from shadowmig.stores._redis_values import Fields, as_bytes, pairs
 from shadowmig.stores.streams import Stream
 
 PAGE: Final = 1000
@@ -61,7 +61,7 @@ class Entry:
     @property
     def size(self) -> int:
         """Bytes of its fields."""
-        return sum(map(size_of, itertools.chain.from_iterable(self.fields)))
+        return sum(map(len, itertools.chain.from_iterable(self.fields)))
 
 
 def order(entry_id: bytes) -> tuple[int, int]:

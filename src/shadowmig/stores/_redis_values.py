@@ -69,12 +69,12 @@ def encoded(codec: Codec | None, value: Any, ref: Ref) -> bytes:
     )
 
 
-def attempt(make: Callable[[], Any], size: int) -> Any:
-    """Decode; what cannot be decoded is a value of its own kind."""
+def attempt(make: Callable[[], Any], raw: Any) -> Any:
+    """Decode what came as `raw`; what cannot be decoded is a value of its own kind."""
     try:
         return make()
     except Exception as error:  # noqa: BLE001  # a codec may raise anything, and that is a finding
-        return Undecodable(f"{type(error).__name__}: {error}"[:_REASON], size)
+        return Undecodable(f"{type(error).__name__}: {error}"[:_REASON], size_of(raw))
 
 
 def version_of(version: Version, value: Any) -> Any:

@@ -31,13 +31,16 @@ def differences(*, control: Record, candidate: Record, compare: Comparator, tole
     ref = control.ref
     if not (control.exists and candidate.exists):
         return Differences(_existence(control, candidate))
-    unreadable = [isinstance(record.value, Undecodable) for record in (control, candidate)]
-    if any(unreadable):
-        values = Differences(_bytes(control, candidate) if all(unreadable) else _kinds(control, candidate))
+    unreadable = isinstance(control.value, Undecodable), isinstance(candidate.value, Undecodable)
+    if True in unreadable:
+        values = Differences(_kinds(control, candidate) if False in unreadable else _bytes(control, candidate))
     else:
         values = given.differences(compare(control=control.value, candidate=candidate.value))
+    beside = list(_beside(control, candidate, tolerance))
+    if not values.found and not values.ignored and not beside:
+        return values
     return Differences(
-        [*_placed(values, ref), *_beside(control, candidate, tolerance)],
+        [*_placed(values, ref), *beside],
         ignored=_placed(values.ignored, ref),
         truncated=values.truncated,
     )

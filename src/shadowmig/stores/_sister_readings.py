@@ -63,7 +63,7 @@ def of_sister(
         if ref is None and translation.goes_back:
             ref = owner.named(translation.to_production(change.ref))
         if ref is not None:
-            changed.append(evolve(change, ref=ref))
+            changed.append(Change(ref, change.at, change.count))
     return Reading(tuple(records), reading.mark, tuple(changed))
 
 

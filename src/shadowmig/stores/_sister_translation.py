@@ -32,9 +32,10 @@ class Translation:
     What lies between production and a sister of another kind or schema. Each part is a function, or ``None`` for "as
     it is"; refs are always given and asked for as production has them.
 
-    The functions run off the caller's path, except `production` for records of ``hydrate=``. They must not change
-    what they are given (``attrs.evolve`` makes a changed copy). Those of records are not called for a record that is
-    not there or whose bytes cannot be read. An exception in one becomes a `StoreError`.
+    The functions run off the caller's path; for a handler on an event loop `production` is asked on the loop for the
+    records of ``hydrate=``. They must not change what they are given (``attrs.evolve`` makes a changed copy). Those of
+    records are not called for a record that is not there or whose bytes cannot be read. An exception in one becomes a
+    `StoreError`.
 
     Args:
         ref: Production's ref to the sister's.
@@ -70,7 +71,8 @@ class Translation:
     def hydrated(self, record: Record) -> Record:
         """Make of a record that was read from production what is written to the sister, ref included."""
         record = record.meta.get(ORIGIN, record)
-        return evolve(_of_record(self.hydrate, record, "hydrate"), ref=self.to_sister(record.ref))
+        there, place = _of_record(self.hydrate, record, "hydrate"), self.to_sister(record.ref)
+        return there if there.ref is place else evolve(there, ref=place)
 
     def from_production(self, record: Record) -> Record:
         """Bring a record of production to the common form, with the original kept for `hydrated`."""

@@ -40,7 +40,7 @@ from shadowmig.stores import _roles
 from shadowmig.stores._mc_meta import Flush, Get, Key, Put, Remove, Request, Stats
 from shadowmig.stores._mc_records import Records
 from shadowmig.stores._mc_servers import Servers
-from shadowmig.stores.parted import Parted, whole
+from shadowmig.stores.parted import ANSWERED, Parted, whole
 from shadowmig.stores.tables import version_in
 
 _MARK_TTL: Final = 60
@@ -196,9 +196,10 @@ class MemcachedStore:
         return whole(self.reading(refs, timeout=timeout))
 
     def reading(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Parted[Reading]:
-        """Do what `read` does, in two parts."""
+        """Do what `read` does, in parts."""
         asked = [self._records.get(ref) for ref in refs]
         items = yield from self._servers.asking(asked, self._deadline(timeout), again=True)
+        yield ANSWERED
         return Reading(tuple(map(self._records.record, refs, items)))
 
     def write(self, records: Sequence[Record]) -> None:

@@ -32,7 +32,7 @@ from shadowmig.stores._pg_tables import joined, named
 from shadowmig.stores._pg_values import JSON_NULL, load
 from shadowmig.stores._pg_wire import Command
 from shadowmig.stores._pg_writing import Layout
-from shadowmig.stores.parted import Parted, whole
+from shadowmig.stores.parted import ANSWERED, Parted, whole
 from shadowmig.stores.tables import Table, by_name, version_in
 
 __all__ = ["JSON_NULL", "PostgresStore"]
@@ -156,9 +156,11 @@ class PostgresStore:
         return whole(self.reading(refs, since=since, timeout=timeout))
 
     def reading(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Parted[Reading]:
-        """Do what `read` does, in two parts."""
+        """Do what `read` does, in parts."""
         plan = self._reader.plan(refs, since)
-        return plan.reading((yield from self._link.running(plan.commands, joint=plan.joint, timeout=timeout)))
+        results = yield from self._link.running(plan.commands, joint=plan.joint, timeout=timeout)
+        yield ANSWERED
+        return plan.reading(results)
 
     async def aread(self, refs: Sequence[Ref], *, since: Any = None, timeout: float | None = None) -> Reading:
         """Do what `read` does, on the running event loop; with ``pool=``, in a thread."""

@@ -117,14 +117,14 @@ class SisterStore(Pair):
         return _sister_readings.of_production(refs, reading, owner=self, translation=self._translation)
 
     def reading_production(self, refs: Sequence[Ref], timeout: float | None = None) -> Parted[Reading]:
-        """Do what `read_production` does, in two parts if the store can."""
+        """Do what `read_production` does, in parts if the store can."""
         self._refuse()
         self._own(refs)
         if self._parted is not None:
             reading = yield from self._parted.reading(refs, timeout=timeout)
         else:
             begun = time.monotonic()
-            yield
+            yield None
             if timeout is not None and (timeout := timeout - (time.monotonic() - begun)) <= 0:
                 raise StoreUnavailable(f"{self._production!r} had no time left.", store=self._name)
             reading = self._production.read(refs, timeout=timeout)

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define
 
 from shadowmig.errors import StoreError, StoreUnavailable
-from shadowmig.model import Reading, Ref
+from shadowmig.model import Change, Reading, Ref
 
 Read = Callable[[Sequence[Ref], Any], Reading]
 """Reads refs, and what changed since a mark."""
@@ -82,12 +82,12 @@ class Together:
                 wishes[0].reading = self._read(wishes[0].refs, wishes[0].since)
                 return
             refs = [ref for wish in wishes for ref in wish.refs]
-            marks = [wish.since for wish in wishes if wish.since is not None]
-            reading = self._read(refs, min(marks) if marks else None)
+            first = min((wish.since for wish in wishes if wish.since is not None), default=None)
+            reading = self._read(refs, first)
             start = 0
             for wish in wishes:
                 end = start + len(wish.refs)
-                changed = () if wish.since is None else tuple([one for one in reading.changed if one.at >= wish.since])
+                changed = reading.changed if wish.since == first else _since(reading.changed, wish.since)
                 wish.reading = Reading(reading.records[start:end], reading.mark, changed)
                 start = end
         except BaseException as error:
@@ -99,3 +99,7 @@ class Together:
                 wish.error = error
             if not isinstance(error, Exception):
                 raise
+
+
+def _since(changed: Sequence[Change], mark: Any) -> tuple[Change, ...]:
+    return () if mark is None else tuple([change for change in changed if change.at >= mark])

@@ -191,7 +191,7 @@ class Records(Hooks):
                 assert got.token == record.token, "aread gives another token"
 
     def test_reads_in_parts(self) -> None:
-        """What a read in two parts gives is what a whole one gives, also beside others and after one was given up."""
+        """What a read in parts gives is what a whole one gives, also beside others and after one was given up."""
         with closing(self.make_store()) as store:
             if not isinstance(store, PartedStore):
                 skip("the store has no reading()")
