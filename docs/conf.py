@@ -1,9 +1,6 @@
 """How the documentation is built: ``tests/run docs``."""
 
-import re
 from importlib.metadata import version as installed_version
-
-from sphinx.application import Sphinx
 
 project = "shadowmig"
 author = "The shadowmig developers"
@@ -41,22 +38,3 @@ nitpick_ignore_regex = [
     ("py:.*", r"shadowmig\.wire\.effects\.T"),
     ("py:.*", r"(Backend|Progress|Provisioned|shadowmig\.testing\.storm\.(_watch|service|sites)\..*)"),
 ]
-
-PATTERN = re.compile(r"[\w/-]*\*")
-"""A list of pages in the index: whichever are in a folder, or begin with a word."""
-
-
-def leave_out_empty(app: Sphinx, page: str, source: list[str]) -> None:
-    """Take lists of pages out of the index that no page has joined yet; Sphinx has no setting that allows them."""
-    if page == "index":
-        lines = source[0].splitlines(keepends=True)
-        source[0] = "".join(line for line in lines if not PATTERN.fullmatch(line.strip()) or _matches(app, line))
-
-
-def _matches(app: Sphinx, line: str) -> bool:
-    return any(app.srcdir.glob(f"{line.strip()}.md"))
-
-
-def setup(app: Sphinx) -> None:
-    """Register what Sphinx calls while it builds."""
-    app.connect("source-read", leave_out_empty)

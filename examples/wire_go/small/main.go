@@ -34,17 +34,13 @@ type request struct {
 	}
 }
 
-// reply has pointers, so that empty data and null are written, and what is not there is not.
 type reply struct {
 	ID    int64    `json:"id"`
 	Items []answer `json:"items"`
 }
 
-type answer struct {
-	Value any     `json:"value,omitempty"`
-	Data  *[]byte `json:"data,omitempty"`
-	Error string  `json:"error,omitempty"`
-}
+// answer has one key: "value", "data" (bytes, which become base64) or "error".
+type answer map[string]any
 
 func main() {
 	lines := bufio.NewReader(os.Stdin)
@@ -114,21 +110,21 @@ func (w *whole) UnmarshalJSON(text []byte) error {
 func encode(text []byte) answer {
 	var given value
 	if err := json.Unmarshal(text, &given); err != nil {
-		return answer{Error: err.Error()}
+		return answer{"error": err.Error()}
 	}
 	data, err := json.Marshal(Comment{int64(given.ID), given.Body, given.Created.Time})
 	if err != nil {
-		return answer{Error: err.Error()}
+		return answer{"error": err.Error()}
 	}
-	return answer{Data: &data}
+	return answer{"data": data}
 }
 
 func decode(data []byte) answer {
 	var comment Comment
 	if err := json.Unmarshal(data, &comment); err != nil {
-		return answer{Error: err.Error()}
+		return answer{"error": err.Error()}
 	}
-	return answer{Value: value{whole(comment.ID), comment.Body, timestamp{comment.Created}}}
+	return answer{"value": value{whole(comment.ID), comment.Body, timestamp{comment.Created}}}
 }
 
 // docs end values
