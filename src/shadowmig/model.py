@@ -159,7 +159,7 @@ class Observation:
 
 
 RefKind: TypeAlias = Literal["row", "key", "entry"]
-"""What a `Ref` leads to: a row of a table, a key of a cache, an entry of a stream."""
+"""What a `Ref` leads to, which is a row of a table, a key of a cache, or an entry of a stream."""
 
 
 @frozen(cache_hash=True)
