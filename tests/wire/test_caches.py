@@ -176,6 +176,51 @@ def test_races_and_absent_keys(cache):
     assert CachedBytes(store, **options).check([unreadable]).raced == 0
 
 
+class Meanwhile:
+    """A codec during whose reading something happens to the caches, once."""
+
+    def __init__(self, happens):
+        self._happens = [happens]
+
+    def encode(self, value):
+        return Json().encode(value)
+
+    def decode(self, data, flags):
+        while self._happens:
+            self._happens.pop()()
+        return Json().decode(data, flags)
+
+
+@pytest.mark.parametrize("side", ["production", "sister"])
+@pytest.mark.parametrize("new", [b'{"id": 8}', None, b"", "flags"])
+def test_change_between_the_readings(cache, memcached_prefix, side, new):
+    """A key that changes or vanishes while it is looked at is raced, and no fault; one at rest beside it is."""
+    store, fill = cache
+    moving = fill("moving", (b'{"id": 7}', 0), (b'{"id": 6}', 0))
+    resting = fill("resting", (b'{"id": 7}', 0), (b'{"id": 6}', 0))
+    client, key = getattr(store, side).client(), f"{memcached_prefix}moving"
+
+    def happens():
+        if new is None:
+            client.delete(key)
+        elif new == "flags":
+            client.set(key, client.get(key), flags=5)
+        else:
+            client.set(key, new)
+
+    report = CachedBytes(store, legacy=Meanwhile(happens), new=Json()).check([moving, resting])
+    assert (report.raced, report.compared) == (1, 1)
+    assert {fault.ref for fault in report.faults} == {resting}
+
+
+def test_version_of_another_type(cache):
+    """A version that is the same in another type is no race, for this is what is looked for."""
+    store, fill = cache
+    ref = fill("k", Json().encode({"version": 3}), Json().encode({"version": "3"}))
+    report = CachedBytes(store, legacy=Json(), new=Json(), version=lambda value: value["version"]).check([ref])
+    assert (report.raced, report.faults[0].path) == (0, "$.version")
+
+
 def test_legacy_cannot_read_its_own(cache):
     """Where the legacy cannot read production's own bytes, nothing is said of what others read."""
     store, fill = cache
@@ -275,6 +320,16 @@ def test_crosswise_says_who_cannot_read():
     assert reason(Crosswise(Json(), Baseplate()), b"{}") == "new reads a miss"
     assert reason(Crosswise(Json(), Raw()), b"{}") == "read differently"
     assert Crosswise(Baseplate(), Baseplate()).decode(b"{", 4) is None
+
+
+def test_crosswise_with_a_reader_that_exits():
+    """A reader that would end the process cannot read, and ends nothing."""
+
+    class Leaving(Baseplate):
+        def decode(self, data, flags):
+            raise SystemExit
+
+    assert reason(Crosswise(Json(), Leaving()), b"{}") == "new cannot read"
 
 
 def test_crosswise_with_a_program_that_failed():

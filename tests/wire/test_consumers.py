@@ -136,7 +136,7 @@ def test_interrupted_caller(monkeypatch):
     """If the caller is interrupted while it waits, the interrupt passes and the next event is handled as usual."""
     one = consumer()
 
-    def interrupted(self, function, seconds):
+    def interrupted(self, function, seconds, returned):
         monkeypatch.undo()
         raise KeyboardInterrupt
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+import threading
 
 import pytest
 
@@ -113,6 +114,28 @@ def test_file(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text().splitlines()[0]) == {"format": "shadowmig-events", "version": 1}
     assert consumer().replay(path) == consumer().replay(PAIRS)
+
+
+def test_writers_that_begin_at_once(tmp_path, monkeypatch):
+    """Of writers that begin a file at the same time only one writes the first line."""
+    path, real, others = tmp_path / "pairs.jsonl", os.write, []
+
+    def other():
+        with record(path) as write:
+            write(PAIRS[1])
+
+    def slow(file, data):
+        if not others:
+            others.append(threading.Thread(target=other))
+            others[0].start()
+            others[0].join(0.2)  # for the other one to find an empty file too, if it can
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", slow)
+    with record(path) as write:
+        write(PAIRS[0])
+    others[0].join(30)
+    assert sorted(read(path), key=str) == sorted(PAIRS[:2], key=str)
 
 
 def line(**fields):

@@ -3,19 +3,23 @@
 import asyncio
 import copy
 import enum
+import functools
+import pickle
 import threading
 from collections import OrderedDict, deque, namedtuple
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 
 import attrs
 import pytest
 
-from shadowmig.errors import ConfigError
+from shadowmig.errors import ConfigError, EffectRefused
+from shadowmig.stores import MemoryStore
 from shadowmig.wire.effects import Effect, Effects
 from shadowmig.wire.effects._check import CHECK, MOST, Check
 from shadowmig.wire.effects._snapshot import DEPTH, NODES, snapshot
@@ -326,11 +330,13 @@ def test_record_of_a_check_is_bounded():
     ("make", "field"),
     [
         (lambda: Effects(allow="no port:x"), "allow"),
+        (lambda: Effects(allow=7), "allow"),
         (lambda: Effects().wrap(print, reads=["x"]), "reads"),
         (lambda: Effects().wrap(partial(print)), "name"),
         (lambda: Effects().wrap(print, name=3), "name"),
         (lambda: Effects().client(Mailer(), perform="maybe"), "perform"),
         (lambda: Effects().client(Mailer(), perform=True), "perform"),
+        (lambda: Effects().client(MemoryStore().client(), perform="rollback"), "perform"),
     ],
 )
 def test_wrong_options(make, field):
@@ -413,7 +419,7 @@ MOMENT = datetime(2024, 2, 29, tzinfo=UTC)
         (Point(1, 2), [1, 2]),
         (OrderedDict(a={"b": b"c"}), {"a": {"b": b"c"}}),
         ({Colour.RED: 1, (1, "x"): 2, Level.HIGH: 3}, {"red": 1, (1, "x"): 2, 3: 3}),
-        ({print: 1}, {"<builtins.builtin_function_or_method>": 1}),
+        ({print: 1, len: 2}, {"<builtins.print>": 1, "<builtins.len>": 2}),
         ({1, 2}, frozenset({1, 2})),
         (frozenset({Point(1, 2)}), [[1, 2]]),
         (Colour.RED, "red"),
@@ -475,3 +481,168 @@ def test_context_manager_functions():
             return name
 
     assert checked(handle) == ("comment", ["lock('comment')"])
+
+
+# What ordinary code must not notice, and a check must not let through.
+
+
+class Steps:
+    def __init__(self):
+        self.number = 0
+        self.held = {"list": [1]}
+        self.open = [threading.Lock()]
+
+    def __next__(self):
+        self.number += 1
+        return self.number
+
+    def __lt__(self, other):
+        return self.number < other
+
+    def __iadd__(self, by):
+        self.number += by
+        return self
+
+
+def test_special_methods_pass_through():
+    """In ordinary code a stand-in has all the special methods of the real object, and stays what it is."""
+    real = Steps()
+    steps = Effects().wrap(real, name="steps")
+    same = steps
+    same += 5
+    assert same is steps
+    assert (next(steps), steps < 7, steps != real, real.number) == (6, True, False, 6)
+    index = Effects().wrap({"a": 1}, name="index")
+    same = index
+    same |= {"b": 2}
+    assert same is index
+    assert (list(reversed(index)), index | {"c": 3}) == (["b", "a"], {"a": 1, "b": 2, "c": 3})
+    assert copy.deepcopy(index) == pickle.loads(pickle.dumps(index)) == {"a": 1, "b": 2}
+    assert type(copy.copy(Effects().wrap(Mailer()))) is Mailer
+    assert checked(lambda: index.__ior__({"d": 4}))[1] == ["index.__ior__({'d': 4})"]
+    assert "d" not in index
+
+
+def test_data_of_an_object_is_not_changed():
+    """Inside of a check containers that are attributes are copies, and what cannot be copied is refused by name."""
+    real = Steps()
+    steps = Effects().wrap(real, name="steps")
+
+    def handle():
+        steps.held["list"].append(2)
+        with pytest.raises(EffectRefused, match=r"steps\.open was refused"):
+            _ = steps.open
+        with pytest.raises(EffectRefused, match=r"steps\.copy was refused"):
+            copy.deepcopy(steps)
+        return steps.held
+
+    assert checked(handle) == ({"list": [1]}, [])
+    steps.held["list"].append(3)
+    assert real.held == {"list": [1, 3]}
+
+
+def test_attributes_of_functions():
+    """What can be called among the attributes of a function or a class is recorded too, and works in ordinary code."""
+    sent = []
+
+    @functools.lru_cache
+    def send(to):
+        return to
+
+    def later(to):
+        sent.append(to)
+
+    def queued(to):
+        return to
+
+    queued.later, queued.task, queued.tries, queued.itself = later, Mailer(), 3, queued
+    cached, queue = Effects().wrap(send, name="send"), Effects().wrap(queued, name="queue")
+    assert (cached(1), cached.cache_info().currsize) == (1, 1)
+    queue.later("ada")
+    queue.task.send("bob")
+    assert (sent, queued.task.sent, queue.tries) == (["ada"], ["bob"], 3)
+    assert checked(lambda: (queue.later("x"), queue.task("y"), queue.task.send("z"), cached.cache_clear())) == (
+        (None, None, None, None),
+        ["queue.later('x')", "queue.task.__call__('y')", "queue.task.send('z')", "send.cache_clear()"],
+    )
+    assert (sent, queued.task.sent, cached.cache_info().currsize) == (["ada"], ["bob"], 1)
+    moment = Effects().wrap(datetime, name="moment")
+    assert moment.fromisoformat("2024-02-29").day == 29
+    assert checked(moment.now)[1] == ["moment.now()"]
+
+
+def test_attributes_that_can_be_called():
+    """An attribute that is an object and can be called is both: its calls are its owner's, its methods its own."""
+    real = SimpleNamespace(task=Mailer(), later=partial(len))
+    tasks = Effects().wrap(real, name="tasks", returns={"task": 7})
+    assert (tasks.task.send("ada"), tasks.task("bob"), tasks.later("abc")) == ("real", "real", 3)
+    assert tasks.task.host == Mailer.host
+    assert checked(lambda: (tasks.task("x"), tasks.task.send("y"), tasks.later("z"), tasks.task.host)) == (
+        (7, None, None, Mailer.host),
+        ["tasks.task('x')", "tasks.task.send('y')", "tasks.later('z')"],
+    )
+    assert real.task.sent == ["ada", "bob"]
+
+
+def test_answers_are_fresh():
+    """A container inside of a tuple is given as it was to every call."""
+    send = Effects().wrap(lambda: None, name="send", returns=([],))
+
+    def handle():
+        send()[0].append(1)
+        return send()
+
+    assert checked(handle)[0] == ([],)
+
+
+class Shy:
+    @property
+    def fine(self):
+        """Be had of objects only."""
+
+    class Never:
+        def __get__(self, *args):
+            raise RuntimeError("not now")
+
+    never = Never()
+
+
+def test_attributes_that_cannot_be_had():
+    """A class with an attribute that raises can be wrapped all the same."""
+    shy = Effects().wrap(Shy, name="shy")
+    assert (type(shy()), shy.fine, hasattr(shy, "never")) == (Shy, Shy.fine, False)
+
+
+class Moment(datetime):
+    """As libraries of dates have them: a subclass without fields."""
+
+
+class Key:
+    def __hash__(self):
+        return 1
+
+    def __eq__(self, other):
+        return self is other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Moment(2024, 1, 1), Moment(2024, 1, 2)),
+        (ip_address("10.0.0.1"), ip_address("10.0.0.2")),
+        (range(3), range(4)),
+        ({Text("a"): 1, Text("b"): 2}, {Text("a"): 1, Text("c"): 2}),
+        ({Key(): 1, Key(): 2}, {Key(): 1}),
+        ({frozenset({1}): 1}, {frozenset({2}): 1}),
+        ({(1, (2,)): 1}, {(1, (3,)): 1}),
+    ],
+)
+def test_snapshot_of_values_without_fields(one, other):
+    """Values that hide their fields are told apart by what they show of themselves, keys of dicts too."""
+    assert snapshot(one) != snapshot(other)
+    assert snapshot(one) == snapshot(one)
+
+
+def test_snapshot_of_identities():
+    """Of an object without fields that shows nothing but where it lies there is the class only."""
+    assert snapshot([Key(), threading.Lock()]) == ["<test_effects.Key>", "<_thread.lock>"]

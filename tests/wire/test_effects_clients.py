@@ -2,6 +2,7 @@
 
 from contextlib import closing, contextmanager
 from contextvars import copy_context
+from functools import partial
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ from shadowmig.wire.effects._sql import is_query
 from shadowmig.wire.fence import FENCE, Fence, install
 
 
-def checked(function, *args):
+def checked(function, *args, refused=()):
     """Call a function as a consumer is called, and give what it returned and what was recorded."""
     install()
     check = Check(Fence())
@@ -39,8 +40,15 @@ def checked(function, *args):
             check.end()
 
     value = copy_context().run(inside)
-    assert check.fence.refused == ()
+    assert [str(each) for each in check.fence.refused] == list(refused)
     return value, [str(effect) for effect in check.effects]
+
+
+def refusal(use):
+    """Give the name of what is refused."""
+    with pytest.raises(EffectRefused) as caught:
+        use()
+    return caught.value.effect
 
 
 # Memcached.
@@ -111,6 +119,21 @@ def test_clients_of_pymemcache(two_memcached, memcached_prefix, kind):
         assert real.get(key) == b"old"
 
 
+def test_memcached_refuses_by_name(cache):
+    """A write of which nobody knows what it gives, and what the client is made of, are refused by name."""
+    client = Effects().client(cache)
+
+    def handle():
+        assert (client.add(key="a", value=1), client.add(key="new", value=1)) == (False, True)
+        assert client.incr(key="n", value=4) == 9
+        assert refusal(lambda: client.raw_command("gat 5 a")) == "cache.raw_command"
+        assert refusal(lambda: client.client_pool) == "cache.client_pool"
+        assert refusal(lambda: setattr(client, "timeout", 1)) == "cache.__setattr__"
+
+    _, seen = checked(handle, refused=["cache.raw_command", "cache.client_pool", "cache.__setattr__"])
+    assert [each.partition("(")[0] for each in seen[3:]] == ["cache.raw_command", "cache.__setattr__"]
+
+
 # Redis.
 
 
@@ -152,14 +175,13 @@ def test_redis_commands(client):
             stand_in.xack("stream", "group", "1-1", "1-2"),
             stand_in.xadd("stream", {"id": "7"}),
             stand_in.publish("channel", "hi"),
-            stand_in.eval("return 1", 0),
             stand_in.execute_command("CONFIG SET", "maxmemory", 0),
         ]
 
     value, seen = checked(handle)
     assert value == [
         *(True, None, True, True, b"old", False, 2, 1, -3, 7, 2, 3, 1, 3, b"a", b"b", b"old", 2),
-        *(b"0-1", 0, None, True),
+        *(b"0-1", 0, True),
     ]
     assert seen[:2] == ["redis.SET('text', 'new', 'EX', 5)", "redis.SET('text', 'new', 'NX')"]
     assert seen[-1] == "redis.CONFIG SET('maxmemory', 0)"
@@ -167,6 +189,40 @@ def test_redis_commands(client):
     assert client.get("text") == b"old"
     assert client.llen("list") == 2
     assert client.exists("count", "set", "zset", "stream", "free") == 0
+
+
+def test_redis_refuses_by_name(client):
+    """A command of which nobody knows what it gives, and whatever goes past the commands, are refused by name."""
+    stand_in = Effects().client(client, name="redis", returns={"SPOP": b"x"})
+    client.sadd("set", "x")
+
+    def handle():
+        assert stand_in.spop("set") == b"x"
+        seen = [
+            refusal(lambda: stand_in.eval("return 1", 0)),
+            refusal(lambda: stand_in.lpop("list", 2)),
+            refusal(lambda: stand_in.zadd("zset", {"x": 1}, incr=True)),
+            refusal(stand_in.pubsub),
+            refusal(lambda: stand_in.connection_pool),
+            refusal(lambda: stand_in.pipeline().immediate_execute_command("SET", "text", "x")),
+            refusal(lambda: setattr(stand_in, "connection_pool", None)),
+        ]
+        assert stand_in.zadd("zset", {"x": 1}, xx=True, ch=True) == 1
+        return seen
+
+    names = "EVAL LPOP ZADD connection_pool connection_pool immediate_execute_command __setattr__".split()
+    names = [f"redis.{name}" for name in names]
+    value, seen = checked(handle, refused=names)
+    assert (value, seen[0]) == (names, "redis.SPOP('set')")
+    assert client.scard("set") == 1
+
+
+def test_redis_answers_as_text(redis_url):
+    """A client that gives text is answered with text."""
+    with redis_driver.Redis.from_url(redis_url, decode_responses=True) as real:
+        stand_in = Effects().client(real)
+        assert checked(lambda: stand_in.xadd("stream", {"id": "7"}))[0] == "0-1"
+        assert checked(Effects().client(real, returns=lambda *args: args[-1]).spop, "set")[0] == "set"
 
 
 def test_redis_pipelines(client):
@@ -217,13 +273,27 @@ def test_redis_lock_and_scripts(client):
 
     def handle():
         script = stand_in.register_script("return redis.call('SET', 'text', 'scripted')")
-        lock = stand_in.lock("lock", timeout=5)
-        return lock.acquire(blocking=False), script()
+        return stand_in.lock("lock", timeout=5).acquire(blocking=False), script()
 
     value, seen = checked(handle)
     assert value == (True, b"done")
     assert [each.split("(")[0] for each in seen] == ["redis.SET", "redis.EVALSHA"]
     assert client.get("text") == b"old"
+    assert client.exists("lock") == 0
+
+
+def test_redis_lock_as_a_block(client):
+    """A lock is taken and let go on paper, twice with the same token, and the library keeps nothing of the check."""
+    stand_in = Effects().client(client, name="redis")
+
+    def handle():
+        with stand_in.lock("lock", timeout=5) as lock:
+            lock.extend(5)
+
+    first, second = checked(handle), checked(handle)
+    assert first == second
+    assert [each.split("(")[0] for each in first[1]] == ["redis.SET", "redis.EVALSHA", "redis.EVALSHA"]
+    assert type(redis_driver.lock.Lock.lua_release.registered_client) is redis_driver.Redis
     assert client.exists("lock") == 0
 
 
@@ -277,7 +347,7 @@ def test_postgres_of_a_sister_store(db):
             assert connection.execute("SELECT body FROM comments FOR UPDATE").fetchall() == [("sister",)]
             with connection.cursor() as cursor, connection.transaction():
                 cursor.execute(INSERT, ("new",))
-                assert (cursor.rowcount, cursor.fetchone(), cursor.fetchall(), cursor.fetchmany(3)) == (1, None, [], [])
+                assert cursor.rowcount == 1
                 cursor.executemany("UPDATE comments SET body = %s", [("a",), ("b",)])
                 assert cursor.rowcount == 2
                 cursor.execute(b"SELECT count(*) FROM comments")
@@ -287,7 +357,7 @@ def test_postgres_of_a_sister_store(db):
             connection.rollback()
             connection.close()
             statement = sql.SQL("DELETE FROM {}").format(sql.Identifier("comments"))
-            assert list(connection.execute(statement)) == []
+            connection.execute(statement)
             return connection.info.dbname
 
     value, seen = checked(handle)
@@ -334,6 +404,106 @@ def test_postgres_rolled_back(db):
     assert db.read_sister([db.row("comments", 2)]).records[0].exists is False
 
 
+def test_postgres_refuses_by_name(db):
+    """What would go past the record, or asks for what is not known, is refused by its name and performed nowhere."""
+    pool = Effects().client(db)
+
+    def handle():
+        with pool.connection() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT body FROM comments")
+            assert (cursor.statusmessage, cursor.description[0].name) == ("SELECT 1", "body")
+            assert (hasattr(connection, "nothing"), cursor.closed) == (False, False)
+            cursor.arraysize = 2
+            cursor.execute(INSERT, ("new",))
+            seen = [refusal(use) for use in (cursor.fetchone, cursor.fetchmany, cursor.fetchall, lambda: [*cursor])]
+            seen += [refusal(lambda name=name: getattr(cursor, name)) for name in ("description", "stream", "copy")]
+            seen += [refusal(lambda name=name: getattr(connection, name)) for name in ("pgconn", "pipeline")]
+            seen += [refusal(partial(setattr, each, "autocommit", True)) for each in (connection, cursor)]
+            return seen
+
+    names = "fetch fetch fetch fetch description stream copy pgconn pipeline autocommit autocommit".split()
+    value, seen = checked(handle, refused=[f"db.{name}" for name in names])
+    assert value == [f"db.{name}" for name in names]
+    assert len(seen) == 1
+    assert db.read_sister([db.row("comments", 2)]).records[0].exists is False
+
+
+STATEMENTS = [
+    ("-- why\nSELECT body FROM comments", 1, None),
+    ("SELECT 1 -- x\n; DELETE FROM comments", None, "SELECT 1 -- x\n; DELETE FROM comments"),
+    ("BEGIN; DELETE FROM comments; COMMIT", None, "BEGIN; DELETE FROM comments; COMMIT"),
+    ("SELECT 1; COMMIT", None, "SELECT 1; COMMIT"),
+    ("SELECT pg_advisory_lock(7)", None, "SELECT pg_advisory_lock(7)"),
+    ("UPDATE comments\n SET body = 'a  b\n c'", None, "UPDATE comments SET body = 'a  b\n c'"),
+    ("BEGIN", 0, None),
+]
+
+
+def test_postgres_statement_as_a_whole(db):
+    """A text of several statements is a query if all of them are, and is recorded with its texts as they are."""
+    pool = Effects().client(db)
+
+    def handle(statement, recorded):
+        with pool.connection() as connection:
+            cursor = connection.execute(statement)
+            return None if recorded else len(cursor.fetchall())
+
+    for statement, rows, recorded in STATEMENTS:
+        seen = [f"db.execute({recorded!r}, None)"] if recorded else []
+        assert checked(handle, statement, recorded) == (rows, seen)
+    assert db.read_sister([db.row("comments", 1)]).records[0].value["body"] == "sister"
+
+
+def test_postgres_no_way_out_of_the_rollback(db):
+    """With ``perform="rollback"`` a text that would end our transaction is refused, and nothing stays."""
+    pool = Effects().client(db, perform="rollback")
+
+    def handle():
+        with pool.connection() as connection:
+            return refusal(lambda: connection.execute("DELETE FROM comments; COMMIT"))
+
+    assert checked(handle, refused=["db.execute"])[0] == "db.execute"
+    assert db.read_sister([db.row("comments", 1)]).records[0].exists
+
+
+def test_postgres_row_factory(db, sister_url):
+    """A row factory counts for the cursors of the check, and the connection goes back as it was."""
+    with psycopg.connect(sister_url) as real:
+        client = Effects().client(real, name="db")
+
+        def handle():
+            client.row_factory = psycopg.rows.dict_row
+            with client.cursor() as cursor:
+                cursor.row_factory = psycopg.rows.tuple_row
+                rows = [cursor.execute("SELECT body FROM comments").fetchone()]
+            return [*rows, client.execute("SELECT body FROM comments").fetchone(), client.info.dbname]
+
+        value, seen = checked(handle)
+        assert value == [("sister",), {"body": "sister"}, real.info.dbname]
+        assert seen == []
+        assert real.row_factory is psycopg.rows.tuple_row
+
+
+def test_postgres_connection_that_is_lost(db):
+    """A connection that is lost in a check is the handler's error, and the pool gives another one."""
+    pool = Effects().client(db, reads=["closed"])
+
+    def handle():
+        with pool.connection() as connection:
+            connection._real.close()
+            connection.execute("SELECT 1")
+
+    for _ in range(3):
+        with pytest.raises(psycopg.Error):
+            checked(handle)
+
+    def count():
+        with pool.connection() as connection:
+            return connection.execute("SELECT count(*) FROM comments").fetchone()
+
+    assert checked(count)[0] == (1,)
+
+
 def test_postgres_performed(db):
     """With ``perform=True`` statements stay on the sister, as the handler commits or rolls them back."""
     pool = Effects().client(db, perform=True)
@@ -369,8 +539,6 @@ def test_postgres_connection_itself(postgres_url, autocommit):
                 raise ZeroDivisionError
             with client.cursor() as cursor:
                 cursor.execute("DELETE FROM seen")
-                with pytest.raises(EffectRefused):
-                    cursor.copy("COPY seen FROM STDIN")
             client.close()
             return client.execute("SELECT count(*) FROM seen").fetchone()
 
@@ -394,8 +562,12 @@ def test_postgres_pool_by_other_means(db):
             raise AssertionError("performed")
 
     client = Effects().client(Pool(), name="db")
-    with pytest.raises(EffectRefused, match=r"Use its connection\(\)"):
-        checked(client.getconn)
+
+    def handle():
+        with pytest.raises(EffectRefused, match=r"Use its connection\(\)"):
+            client.getconn()
+
+    checked(handle, refused=["db.getconn"])
 
 
 def test_asynchronous_clients_are_not_known():
@@ -430,6 +602,12 @@ def test_asynchronous_clients_are_not_known():
         ("SELECT pg_notify('a', 'b')", False),
         ("EXPLAIN SELECT 1", True),
         ("EXPLAIN ANALYZE SELECT 1", False),
+        ("SELECT nextval('a')", False),
+        ("SELECT pg_try_advisory_xact_lock(1)", False),
+        (r"SELECT E'\''; DELETE FROM a WHERE b = 'c'", False),
+        ("SELECT date '2024-01-01', 'a;b'; VALUES (1);", True),
+        ("SELECT 1; LOCK a", False),
+        (";", False),
         ("VALUES (1)", True),
         ("SHOW ALL", True),
         ("INSERT INTO a VALUES (1)", False),
@@ -466,7 +644,7 @@ def test_memory_store():
         return row["body"], changed["body"], done, client.incr("n"), client.incr("none", 3), client.delete("n")
 
     value, seen = checked(handle)
-    assert value == ("sister", "sister", [{"id": 2}, "0-1", None], 6, 3, True)
+    assert value == ("sister", "new", [{"id": 2}, "0-1", None], 6, 3, True)
     assert seen[0] == "memory.update('comments', 1, body='new')"
     assert client.get_row("comments", 1)["body"] == "production"
     assert sister.client().rows("comments") == [{"id": 1, "body": "sister"}]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from shadowmig.model import MISSING, Record, Ref
 from shadowmig.wire.roundtrip._judge import Verdict
@@ -18,6 +18,12 @@ MOST: Final = 100
 
 SIDES: Final = ("production", "sister")
 READERS: Final = ("legacy", "new")
+
+Pair: TypeAlias = tuple[Record, Record]
+"""Production's record of a key and the sister's."""
+
+Verdicts: TypeAlias = dict[tuple[str, str], Verdict]
+"""What came of one key, by the side that wrote and the reader."""
 
 _GOOD: Final = frozenset({Outcome.IDENTICAL, Outcome.EQUAL})
 _BAD: Final = frozenset(Outcome) - _GOOD
@@ -68,7 +74,7 @@ class CacheReport:
         cells: Four of them: production and sister, each read by the legacy and the new codec, with counts by outcome.
         faults: The first hundred.
         compared: Keys that were compared.
-        raced: Keys of which the sides have other versions; never compared.
+        raced: Keys of which the sides have other versions, or that changed while they were looked at; never compared.
         absent: Keys that a side does not have, by ``"production"``, ``"sister"`` or ``"both"``.
         other: Keys that hold no bytes: a hash, a list.
     """
@@ -111,6 +117,11 @@ class CacheReport:
         return json.dumps(found | {"absent": dict(self.absent), "cells": cells, "faults": faults})
 
 
+def is_fault(verdicts: Verdicts) -> bool:
+    """Tell whether somebody reads a key wrongly."""
+    return any(outcome in _BAD for outcome, _ in verdicts.values())
+
+
 class Tally:
     """Counts while keys are judged."""
 
@@ -122,37 +133,27 @@ class Tally:
         }
         self._faults: list[CacheFault] = []
 
-    def has_bytes(self, production: Record, sister: Record) -> bool:
+    def has_bytes(self, pair: Pair) -> bool:
         """Tell whether both sides have bytes of a key, and count it if not."""
-        gone = [side for side, record in zip(SIDES, (production, sister), strict=True) if not record.exists]
+        gone = [side for side, record in zip(SIDES, pair, strict=True) if not record.exists]
         if gone:
             self._absent["both" if len(gone) == 2 else gone[0]] += 1
-        elif production.raw is None or sister.raw is None:
+        elif any(record.raw is None for record in pair):
             self.other += 1
         else:
             return True
         return False
 
-    def count(self, ref: Ref, side: str, reader: str, verdict: Verdict, flags: tuple[int, int]) -> None:
-        """Count what came of one reading."""
-        outcome, remarks = verdict
-        self._counts[side, reader][outcome] += 1
-        for remark in remarks if outcome not in _GOOD else ():
-            if len(self._faults) < MOST:
-                self._faults.append(
-                    CacheFault(
-                        ref,
-                        side,
-                        reader,
-                        remark.outcome,
-                        remark.name,
-                        remark.path,
-                        remark.want,
-                        remark.got,
-                        remark.error,
-                        flags,
-                    )
-                )
+    def count(self, pair: Pair, verdicts: Verdicts) -> None:
+        """Count what came of one key."""
+        self.compared += 1
+        flags = pair[0].meta.get("flags", 0), pair[1].meta.get("flags", 0)
+        for place, (outcome, remarks) in verdicts.items():
+            self._counts[place][outcome] += 1
+            for each in remarks if outcome in _BAD else ():
+                if len(self._faults) < MOST:
+                    fault = CacheFault(pair[0].ref, *place, each.outcome, each.name, each.path, flags=flags)
+                    self._faults.append(evolve(fault, want=each.want, got=each.got, error=each.error))
 
     def report(self) -> CacheReport:
         """Give what was counted."""

@@ -13,7 +13,7 @@ what one of them could not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -24,7 +24,16 @@ from shadowmig.given import differences
 from shadowmig.model import Record, Ref
 from shadowmig.protocols import Codec, Comparator
 from shadowmig.stores.sister import SisterStore
-from shadowmig.wire._cached_report import READERS, SIDES, CacheFault, CacheReport, Tally
+from shadowmig.wire._cached_report import (
+    READERS,
+    SIDES,
+    CacheFault,
+    CacheReport,
+    Pair,
+    Tally,
+    Verdicts,
+    is_fault,
+)
 from shadowmig.wire.roundtrip._judge import Judge, Remark
 from shadowmig.wire.roundtrip._model import Outcome
 from shadowmig.wire.roundtrip._sides import Failed, Side
@@ -44,6 +53,7 @@ class CachedBytes:
 
     What the legacy reads in production's bytes is what all are to read; where it reads nothing there itself, the other
     readings can only be told to be undecodable or a miss. Keys that hold strings or values of Memcached are compared.
+    A key with a fault is read again, and counts as raced if it has changed on either side.
 
     Args:
         store: The cache.
@@ -52,7 +62,7 @@ class CachedBytes:
         compare: Compares what is read, in plain form.
         miss: Tells whether the service takes what a codec gives for a miss; by default it does so with ``None``.
         version: Takes the version out of what was read, where the store itself tells none. Without a version nobody
-            knows whether a key was written in between, so check keys that are at rest.
+            knows whether the candidate's write is still to come, so check keys that are at rest.
 
     Raises:
         ConfigError: An option is wrong.
@@ -80,7 +90,7 @@ class CachedBytes:
 
     def check(self, refs: Sequence[Ref]) -> CacheReport:
         """
-        Read keys, each side's in one round trip, and judge them.
+        Read keys, each side's in one round trip, and judge them; those with faults are read twice.
 
         Args:
             refs: The keys, made by ``store.key``.
@@ -90,34 +100,46 @@ class CachedBytes:
             StoreUnavailable: A store could not be reached.
             StoreError: One refused, or a ref is not of this store.
         """
-        sides = self._store.read_production(refs).records, self._store.read_sister(refs).records
         tally = Tally()
-        pairs = [pair for pair in zip(*sides, strict=True) if tally.has_bytes(*pair)]
+        pairs = [pair for pair in self._read(refs) if tally.has_bytes(pair)]
         items = [[_item(pair[number]) for pair in pairs] for number in range(2)]
         read = {
             (side, reader.name): list(reader.run(items[number]))
             for number, side in enumerate(SIDES)
             for reader in self._readers
         }
+        found: list[tuple[Pair, Verdicts]] = []
         for number, pair in enumerate(pairs):
-            self._one(pair, {place: results[number] for place, results in read.items()}, tally)
+            results = {place: each[number] for place, each in read.items()}
+            if self._raced(pair, results):
+                tally.raced += 1
+            else:
+                found.append((pair, self._judged(pair, results)))
+        suspects = [pair[0].ref for pair, verdicts in found if is_fault(verdicts)]
+        again = {pair[0].ref: pair for pair in self._read(suspects)} if suspects else {}
+        for pair, verdicts in found:
+            if _state(again.get(pair[0].ref, pair)) != _state(pair):
+                tally.raced += 1
+            else:
+                tally.count(pair, verdicts)
         return tally.report()
 
-    def _one(self, pair: tuple[Record, Record], read: Mapping[tuple[str, str], Any], tally: Tally) -> None:
-        if self._raced(pair, read):
-            tally.raced += 1
-            return
-        tally.compared += 1
+    def _read(self, refs: Sequence[Ref]) -> Iterator[Pair]:
+        return zip(self._store.read_production(refs).records, self._store.read_sister(refs).records, strict=True)
+
+    def _judged(self, pair: Pair, read: Mapping[tuple[str, str], Any]) -> Verdicts:
         first = read["production", "legacy"]
         want = self._judge.want(first)
         known = not isinstance(first, Failed) and not isinstance(want, Failed) and not self._missed(first)
         items = dict(zip(SIDES, map(_item, pair), strict=True))
+        verdicts: Verdicts = {}
         for (side, reader), result in read.items():
             verdict = self._judge.verdict(want, result, items[side], items["production"])
             if not known and verdict[0] not in _NOTHING:
                 remark = Remark("nothing to compare with", Outcome.BROKEN, error="the legacy cannot read production")
                 verdict = Outcome.BROKEN, (remark,)
-            tally.count(pair[0].ref, side, reader, verdict, (items["production"][1], items["sister"][1]))
+            verdicts[side, reader] = verdict
+        return verdicts
 
     def _missed(self, value: Any) -> bool:
         try:
@@ -125,13 +147,15 @@ class CachedBytes:
         except Exception:  # noqa: BLE001 - the user's function; the judge meets it again and says so
             return False
 
-    def _raced(self, pair: tuple[Record, Record], read: Mapping[tuple[str, str], Any]) -> bool:
+    def _raced(self, pair: Pair, read: Mapping[tuple[str, str], Any]) -> bool:
         values = read["production", "legacy"], read["sister", "new"]
         control, candidate = (
             record.version if record.version is not None else self._version_of(value)
             for record, value in zip(pair, values, strict=True)
         )
-        return control is not None and candidate is not None and control != candidate
+        if control is None or candidate is None or control == candidate:
+            return False
+        return str(control) != str(candidate)  # 3 and "3" are no race but what is looked for
 
     def _version_of(self, value: Any) -> Any:
         if self._version is None or isinstance(value, Failed):
@@ -147,6 +171,10 @@ _NOTHING: Final = frozenset({Outcome.UNDECODABLE, Outcome.MISS, Outcome.BROKEN})
 
 def _item(record: Record) -> tuple[bytes, int]:
     return record.raw or b"", record.meta.get("flags", 0)
+
+
+def _state(pair: Pair) -> list[tuple[bool, tuple[bytes, int]]]:
+    return [(record.exists, _item(record)) for record in pair]
 
 
 @frozen
@@ -205,7 +233,7 @@ def _read(codec: Codec, name: str, data: bytes, flags: int) -> Any:
         return codec.decode(data, flags)
     except CodecUnavailable:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CodecError(
             f"{name} cannot read these bytes: {type(error).__name__}.", reason=f"{name} cannot read"
         ) from error

@@ -22,20 +22,22 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
+from threading import Event
 from time import monotonic, perf_counter
 from typing import Any, Final, Literal, TypeAlias
 
 from shadowmig.compare import structural
 from shadowmig.errors import ConfigError
 from shadowmig.given import seconds
-from shadowmig.model import Differences, Side
+from shadowmig.model import MISSING, Differences, Raised, Side
 from shadowmig.protocols import Comparator
 from shadowmig.side import CHECKED_SIDE, MIRRORED
 from shadowmig.wire.consumers import _compare
 from shadowmig.wire.consumers._file import Pair, record
 from shadowmig.wire.consumers._model import Outcome, Status, as_raised, said
 from shadowmig.wire.consumers._report import ConsumerReport, Fault, replay
-from shadowmig.wire.consumers._worker import Crew, Hung, settle, wait_for
+from shadowmig.wire.consumers._worker import SETTLE, Crew, Hung, settle, wait_for
 from shadowmig.wire.effects import Effect, Effects
 from shadowmig.wire.effects._check import CHECK, Check
 from shadowmig.wire.effects._snapshot import snapshot
@@ -91,7 +93,7 @@ class Consumer:
     ) -> None:
         wrong = {
             "decode": not callable(decode),
-            "handle": not callable(handle),
+            "handle": not callable(handle) or _yields(handle),
             "effects": not isinstance(effects, Effects | None),
             "skipped": skipped is not None and not callable(skipped),
             "compare": compare is not None and not callable(compare),
@@ -131,50 +133,68 @@ class Consumer:
         install()
         check = Check(self._effects.fence())
         end = None if self._deadline is None else monotonic() + self._deadline
-        context = copy_context()
+        context, returned = copy_context(), Event()
         inline = self._deadline is None and not self._async
+        given = dict(data) if isinstance(data, Mapping) else data
         started = perf_counter()
 
         def inside() -> Outcome:
-            return context.run(self._inside, check, dict(data) if isinstance(data, Mapping) else data, end, inline)
+            return context.run(self._inside, check, given, end, inline, returned)
 
         try:
-            # A loop is given a little longer, to cancel what hangs on it.
-            longer = 1.0 if self._async else 0.0
-            return inside() if inline else self._crew.do(inside, self._deadline and self._deadline + longer)
+            if inline:
+                return inside()
+            # A loop is given longer, to cancel what hangs on it and to wait for what was left there.
+            longer = 2 * SETTLE if self._async else 0.0
+            return self._crew.do(inside, self._deadline and self._deadline + longer, returned.is_set)
         except Hung as error:
-            return _outcome("hung", check, error=error, started=started)
+            return _outcome(check, started, "hung", error=as_raised(error))
         finally:
             check.seal()
 
-    def _inside(self, check: Check, data: Any, end: float | None, inline: bool) -> Outcome:
+    def _inside(self, check: Check, data: Any, end: float | None, inline: bool, returned: Event) -> Outcome:
         """Run in the context of the check, which is thrown away afterwards."""
         CHECKED_SIDE.set(Side.CANDIDATE)
         MIRRORED.set(True)
         CHECK.set(check)
         FENCE.set(check.fence)
-        started, status, left = perf_counter(), "undecodable", 0
-        value: Any = None
+        started = perf_counter()
         try:
-            event, left = _settled(self._decode(data), end)
-            if event is not None:
-                status = "raised"
-                value, more = _settled(self._handle(event), end)
-                left += more
-            passed = event is None or (self._skipped is not None and bool(self._skipped(value)))
-            left += settle(check.fence.futures())
-            return _outcome(
-                "skipped" if passed else "handled", check, value=snapshot(value), started=started, unfinished=left
-            )
+            status, value, error, left = self._consumed(data, end, inline)
+            returned.set()
+            if status != "hung":
+                left += settle(check.fence.futures())
+        finally:
+            check.seal()
+            check.end()
+        return _outcome(check, started, status, value=value, error=error, unfinished=left)
+
+    def _consumed(self, data: Any, end: float | None, inline: bool) -> tuple[Status, Any, Raised | None, int]:
+        """Decode and handle; give status, answer, error, and how much goes on after it."""
+        status: Status = "undecodable"
+        left = 0
+        try:
+            event, left = self._settled(self._decode(data), end, inline)
+            if event is None:
+                return "skipped", None, None, left
+            status = "raised"
+            result, more = self._settled(self._handle(event), end, inline)
+            left += more
+            passed = self._skipped is not None and self._skipped(result)
+            return "skipped" if passed else "handled", snapshot(result), None, left
         except Hung as error:
-            return _outcome("hung", check, error=error, started=started, unfinished=left)
+            return "hung", MISSING, as_raised(error), left
         except BaseException as error:
             if inline and not isinstance(error, Exception | SystemExit):
                 raise
-            left += settle(check.fence.futures())
-            return _outcome(status, check, error=error, started=started, unfinished=left)
-        finally:
-            check.end()
+            return status, MISSING, as_raised(error), left
+
+    def _settled(self, value: Any, end: float | None, inline: bool) -> tuple[Any, int]:
+        if not inspect.isawaitable(value):
+            return value, 0
+        if inline:  # a function that does not look like a coroutine function gave a coroutine
+            return self._crew.do(partial(copy_context().run, wait_for, value, end), None)
+        return wait_for(value, end)
 
     def compare(self, *, production: Data, sister: Data) -> Differences:
         """
@@ -189,7 +209,8 @@ class Consumer:
             decoded: a poison pill), ``@raised``, ``@hung``, ``@skipped`` (one was passed over, or had no effect where
             the other one had), ``@effects`` with target, number and place in the arguments, ``@value`` and
             ``@refused``. Where both fail alike there is none. Ignored ones say why a pair that is alike proves nothing:
-            the fence refused both something, both hang, or work went on after the handler.
+            the fence or a stand-in refused both something, both hang, or work went on after the handler. In the last
+            case effects that differ are among them, for others may have been still to come.
 
         Raises:
             ConfigError: The fence cannot be put up.
@@ -245,7 +266,7 @@ class Consumer:
 
 _REMEDIES: Final = {
     "decode": "Give a function of bytes.",
-    "handle": "Give a function of an event.",
+    "handle": "Give a function of an event, not one that yields: nothing of it would run.",
     "effects": "Give Effects().",
     "skipped": "Give a function of what handle returns.",
     "compare": "Give a comparator, such as structural().",
@@ -257,16 +278,15 @@ def _is_async(function: Any) -> bool:
     return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
 
 
-def _settled(value: Any, end: float | None) -> tuple[Any, int]:
-    return wait_for(value, end) if inspect.isawaitable(value) else (value, 0)
+def _yields(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _outcome(status: Any, check: Check, *, error: BaseException | None = None, started: float, **more: Any) -> Outcome:
+def _outcome(check: Check, started: float, status: Status, **more: Any) -> Outcome:
     return Outcome(
         status,
         effects=check.effects,
         refused=check.fence.refused,
-        error=None if error is None else as_raised(error),
         seconds=perf_counter() - started,
         more=check.more,
         **more,

@@ -44,25 +44,22 @@ def of(
     Raises:
         Exception: Whatever the comparator raised.
     """
-    found: list[Difference] = []
-    ignored = list(_doubts(control, candidate))
+    doubts = list(_doubts(control, candidate))
     failure = _failure(control, candidate, errors)
-    if failure is not None:
-        found.append(failure)
-    elif _passes_over(control) is not _passes_over(candidate):
-        found.append(Difference("@skipped", "changed", _described(control), _described(candidate), note=_NOTE))
-    else:
+    if failure is None and control.status == "hung":
+        return Differences((), ignored=doubts)  # what two that hang have done until then is a matter of time
+    if failure is None:
         parts = [_effects(control, candidate, compare, ordered=ordered)]
         if values:
             parts.append(_at("@value", differences(compare(control=control.value, candidate=candidate.value))))
-        for part in parts:
-            found += part.found
-            ignored += part.ignored
-    found += _refusals(control, candidate)
-    return Differences(found, ignored=ignored)
-
-
-_NOTE: Final = "one event was passed over in silence, or had no effect where the other one had"
+    else:
+        parts = [Differences([failure])]
+    parts.append(_refusals(control, candidate))
+    return Differences(
+        [each for part in parts for each in part.found],
+        ignored=[*doubts, *(each for part in parts for each in part.ignored)],
+        truncated=any(part.truncated for part in parts),
+    )
 
 
 def _failure(control: Outcome, candidate: Outcome, errors: Errors) -> Difference | None:
@@ -77,25 +74,35 @@ def _failure(control: Outcome, candidate: Outcome, errors: Errors) -> Difference
             return Difference(path, "raised", control.error or MISSING, candidate.error or MISSING, note=note)
     if "hung" in (control.status, candidate.status):
         return Difference("@hung", "deadline", control.status, candidate.status)
-    return None
+    return _skipped(control, candidate)
 
 
-def _passes_over(outcome: Outcome) -> bool:
-    """Whether it was passed over; one without an effect may have been too, which shows beside one that had some."""
-    return outcome.status == "skipped"
-
-
-def _described(outcome: Outcome) -> str:
-    return f"{outcome.status}, {len(outcome.effects)} effects"
+def _skipped(control: Outcome, candidate: Outcome) -> Difference:
+    note = "one event was passed over in silence, or had no effect where the other one had"
+    left, right = (f"{each.status}, {len(each.effects)} effects" for each in (control, candidate))
+    return Difference("@skipped", "changed", left, right, note=note)
 
 
 def _effects(control: Outcome, candidate: Outcome, compare: Comparator, *, ordered: bool) -> Differences:
-    if bool(control.effects) is not bool(candidate.effects):
-        return Differences([Difference("@skipped", "changed", _described(control), _described(candidate), note=_NOTE)])
     left, right = _by_target(control.effects), _by_target(candidate.effects)
-    if not ordered:
-        left, right = _aligned(left, right, compare)
-    return _at("@effects", differences(compare(control=_numbered(left, right), candidate=_numbered(right, left))))
+    doubt = _unfinished(control, candidate)
+    if bool(left) is not bool(right):
+        return _doubted(Differences([_skipped(control, candidate)]), doubt)
+    if not ordered and not _align(left, right, compare):
+        doubt = doubt or "too many"
+    found = differences(compare(control=_numbered(left, right), candidate=_numbered(right, left)))
+    return _doubted(_at("@effects", found), doubt)
+
+
+def _unfinished(control: Outcome, candidate: Outcome) -> str | None:
+    return "unfinished" if control.unfinished or candidate.unfinished else None
+
+
+def _doubted(found: Differences, doubt: str | None) -> Differences:
+    """Take differences for ignored ones if not all was there to be compared."""
+    if doubt is None:
+        return found
+    return Differences((), ignored=[*(evolve(each, rule=doubt) for each in found.found), *found.ignored])
 
 
 Targets = dict[str, list[dict[str, Any]]]
@@ -117,28 +124,47 @@ def _numbered(targets: Targets, other: Targets) -> dict[str, Any]:
     }
 
 
-def _aligned(left: Targets, right: Targets, compare: Comparator) -> tuple[Targets, Targets]:
-    """Bring effects that are equal to the same place; the rest follows in its order."""
+COMPARISONS: Final = 10_000
+"""Most pairs of effects that are compared to bring them into one order."""
+
+
+def _align(left: Targets, right: Targets, compare: Comparator) -> bool:
+    """Bring effects that are equal to the same place; the rest follows in its order. Tells whether all were tried."""
+    tries = COMPARISONS
     for target in left.keys() & right.keys():
-        rest, there = list(right[target]), []
-        first: list[dict[str, Any]] = []
-        last: list[dict[str, Any]] = []
-        for effect in left[target]:
-            found = next(
-                (
-                    number
-                    for number, other in enumerate(rest)
-                    if not differences(compare(control={target: [effect]}, candidate={target: [other]}))
-                ),
-                None,
-            )
-            if found is None:
-                last.append(effect)
+        first, last, there = _same_text(left[target], right[target])
+        matched, rest = list(first), []
+        for effect in last:
+            for number, other in enumerate(there):
+                tries -= 1
+                if tries < 0:
+                    return False
+                if not differences(compare(control={target: [effect]}, candidate={target: [other]})):
+                    first.append(effect)
+                    matched.append(there.pop(number))
+                    break
             else:
-                first.append(effect)
-                there.append(rest.pop(found))
-        left[target], right[target] = first + last, there + rest
-    return left, right
+                rest.append(effect)
+        left[target], right[target] = first + rest, matched + there
+    return True
+
+
+Listed = list[dict[str, Any]]
+
+
+def _same_text(left: Listed, right: Listed) -> tuple[Listed, Listed, Listed]:
+    """Give effects that look the same on both sides, which is soon seen, and those of each side that do not."""
+    places: dict[str, list[int]] = {}
+    for number, effect in enumerate(right):
+        places.setdefault(repr(effect), []).append(number)
+    same: Listed = []
+    rest: Listed = []
+    for effect in left:
+        numbers = places.get(repr(effect), [])
+        (same if numbers else rest).append(effect)
+        del numbers[-1:]
+    left_there = sorted(number for numbers in places.values() for number in numbers)
+    return same, rest, [right[number] for number in left_there]
 
 
 def _at(place: str, found: Differences) -> Differences:
@@ -148,10 +174,14 @@ def _at(place: str, found: Differences) -> Differences:
     return Differences(map(moved, found.found), ignored=map(moved, found.ignored), truncated=found.truncated)
 
 
-def _refusals(control: Outcome, candidate: Outcome) -> Iterator[Difference]:
+def _refusals(control: Outcome, candidate: Outcome) -> Differences:
     left, right = [list(map(str, each.refused)) for each in (control, candidate)]
-    if sorted(left) != sorted(right):
-        yield Difference("@refused", "changed", left, right, note="the fence refused one of them something else")
+    if sorted(left) == sorted(right):
+        return Differences(())
+    note = "the fence refused one of them something else"
+    return _doubted(
+        Differences([Difference("@refused", "changed", left, right, note=note)]), _unfinished(control, candidate)
+    )
 
 
 def doubts(found: Differences) -> list[Difference]:

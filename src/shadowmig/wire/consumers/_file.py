@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -58,7 +59,9 @@ def record(path: str | os.PathLike[str]) -> Iterator[Callable[[Pair], None]]:
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(path, flags, 0o600)
     try:
+        fcntl.flock(file, fcntl.LOCK_EX)  # or two that begin at once would write two first lines
         _begin(file, os.fspath(path))
+        fcntl.flock(file, fcntl.LOCK_UN)
 
         def write(pair: Pair) -> None:
             sides = {name: base64.b64encode(getattr(pair, name)).decode() for name in ("production", "sister")}

@@ -39,7 +39,7 @@ class Outcome:
         seconds: How long both took.
         unfinished: Tasks and work in thread pools that the consumer started and that had not ended a second after it
             returned; what they tried later is neither performed nor recorded.
-        more: Effects above the 10 000.
+        more: Effects above the 10 000, and those with so many arguments, or so deep ones, that not all were looked at.
     """
 
     status: Status

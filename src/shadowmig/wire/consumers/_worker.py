@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -36,8 +37,8 @@ class Worker:
         # In an empty context: one that is checked itself may start no thread.
         Context().run(self.thread.start)
 
-    def do(self, function: Callable[[], T], seconds: float | None) -> T:
-        """Call a function in the thread; raises `Hung` if it does not return in time."""
+    def do(self, function: Callable[[], T], seconds: float | None, returned: Callable[[], bool]) -> T:
+        """Call a function in the thread; raises `Hung` if it does not return in time, see `Crew.do`."""
         future: Future[T] = Future()
 
         def job() -> None:
@@ -47,12 +48,14 @@ class Worker:
                 future.set_exception(error)
 
         self._jobs.put(job)
-        try:
-            return future.result(seconds)
-        except Late:
-            if future.done():
-                raise
-            raise Hung(f"no answer in {seconds} s") from None
+        for patience in (seconds, 2 * SETTLE):
+            with contextlib.suppress(Late):
+                return future.result(patience)
+            if future.done():  # meanwhile, or the function itself raised a timeout
+                return future.result()
+            if not returned():
+                break
+        raise Hung(f"no answer in {seconds} s")
 
     def end(self) -> None:
         """Have the thread end when it has done what it does."""
@@ -70,19 +73,30 @@ class Crew:
     def __init__(self) -> None:
         # A deque needs no lock, which a fork could leave locked.
         self._idle: deque[Worker] = deque()
-        self._hung: list[threading.Thread] = []
+        self._hung: set[threading.Thread] = set()
         weakref.finalize(self, _dismiss, self._idle)
 
-    def do(self, function: Callable[[], T], seconds: float | None) -> T:
-        """Call a function in a worker; raises `Hung` if it does not return in time, or too many hang already."""
-        self._hung = [thread for thread in self._hung if thread.is_alive()]
+    def do(self, function: Callable[[], T], seconds: float | None, returned: Callable[[], bool] = lambda: False) -> T:
+        """
+        Call a function in a worker.
+
+        Args:
+            function: What to call.
+            seconds: How long it may take, or ``None``.
+            returned: Tells whether all that may hang has returned, so that it is worth to wait a little longer.
+
+        Raises:
+            Hung: It does not return in time, or too many hang already.
+            BaseException: What it raised.
+        """
+        self._hung.difference_update([thread for thread in list(self._hung) if not thread.is_alive()])
         if len(self._hung) >= MOST_HUNG:
             raise Hung(f"not run, for {MOST_HUNG} earlier runs still hang")
         worker = self._worker()
         try:
-            result = worker.do(function, seconds)
+            result = worker.do(function, seconds, returned)
         except Hung:
-            self._hung.append(worker.thread)
+            self._hung.add(worker.thread)
             worker.end()
             raise
         except BaseException:
@@ -147,8 +161,10 @@ def wait_for(value: Awaitable[Any], end: float | None) -> tuple[Any, int]:
 
     runner = getattr(_local, "runner", None)
     if runner is None:
-        # Not that of the service's policy: what a loop in C connects to, no hook sees.
+        # Not that of the service's policy: what a loop in C connects to, no hook sees. In an empty context, which the
+        # loop keeps: the first check would never be let go.
         runner = _local.runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+        Context().run(runner.get_loop)
     ended = runner.run(_ended(value, end), context=copy_context())
     if isinstance(ended, BaseException):
         raise ended

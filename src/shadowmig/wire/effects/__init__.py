@@ -22,8 +22,9 @@ from typing import Any, TypeVar, overload
 from shadowmig.errors import ConfigError
 from shadowmig.wire.effects import _stand_in as stand_ins
 from shadowmig.wire.effects._check import Effect
-from shadowmig.wire.effects._clients import ClientPlan, Performs, Writes, known
+from shadowmig.wire.effects._clients import ClientPlan, Performs, Writes, kind_of
 from shadowmig.wire.fence import Fence
+from shadowmig.wire.fence._allowed import Allowed
 
 __all__ = ["Effect", "Effects"]
 
@@ -35,8 +36,9 @@ class Effects:
     Makes the stand-ins of a service, and says what its consumers may reach all the same.
 
     What a stand-in records are names and arguments as plain data, copied at that moment: tuples as lists, members of
-    enums as their values, other objects as dicts of their public fields with the class under ``"$type"``, functions by
-    name. Stand-ins record whichever check they run in, and need no check to be made.
+    enums as their values, other objects as dicts of their public fields with the class under ``"$type"``, or of their
+    ``repr`` if they have no such fields and it shows a value, functions by name. Stand-ins record whichever check they
+    run in, and need no check to be made.
 
     Args:
         allow: Addresses that may be connected to in a check: those of the sisters' servers, if code takes clients
@@ -47,12 +49,11 @@ class Effects:
     """
 
     def __init__(self, *, allow: str | tuple[str, int] | Iterable[str | tuple[str, int]] = ()) -> None:
-        self._allow: Any = allow if isinstance(allow, str) else tuple(allow)
-        Fence(allow=self._allow)
+        self._allowed: Any = Allowed(allow)
 
     def fence(self) -> Fence:
         """Give a fence for one check."""
-        return Fence(allow=self._allow)
+        return Fence(allow=self._allowed)
 
     @overload
     def wrap(self, real: T, *, name: str = "", returns: Any = None, reads: Iterable[str] = ()) -> T: ...
@@ -62,10 +63,11 @@ class Effects:
         """
         Stand in for a function or an object.
 
-        In ordinary code the stand-in does what the real one does, with the same values, exceptions and attributes. In
-        a check a function, or any method of an object, is recorded and not called. Attributes that are data can be
-        read; those that are objects get stand-ins of their own, unless they were taken out before. An object in a
-        ``with`` block gives itself.
+        In ordinary code the stand-in does what the real one does, with the same values, exceptions and attributes; only
+        code in C that wants the very class, as `json` wants a dict, does not take it. In a check a function, or any
+        method of an object, is recorded and not called. Attributes that are data can be read, containers as copies;
+        those that are objects get stand-ins of their own, unless they were taken out before. An object in a ``with``
+        block gives itself. To copy or pickle an object is refused.
 
         Args:
             real: The function, coroutine function or object. Left out, this is a decorator.
@@ -105,11 +107,15 @@ class Effects:
         In ordinary code it is the client itself: of a `SisterStore` what its `client` gives to whoever asks. In a check
         reads are performed on the sister's client, outside of the fence, and writes are recorded. Both events of a
         pair so find the same state. A write that is not performed answers as if it had gone well, by looking at the
-        sister where that depends on what is there: ``SET`` with ``NX``, ``add``, ``incr``. What the handler has
-        written it does not read back.
+        sister where that depends on what is there: ``SET`` with ``NX``, ``add``, ``incr``. One of which nobody knows
+        what it gives, as ``SPOP``, is recorded and then refused by its name. What the handler has written it does not
+        read back.
 
         Known are the clients of pymemcache, `redis.Redis` with its pipelines, connections and pools of psycopg, and
         that of `MemoryStore`. Of any other, every method not named in ``reads`` is a write that gives ``None``.
+
+        Danger: a client that is given instead of a `SisterStore` is used as it is. On a connection of psycopg there is
+        then the transaction that is rolled back, so nobody else must use it meanwhile.
 
         Args:
             store: A `SisterStore`, or a client.
@@ -122,7 +128,7 @@ class Effects:
             reads: More methods that only read.
 
         Raises:
-            ConfigError: ``perform`` is wrong.
+            ConfigError: ``perform`` is wrong, or cannot be had of this client.
         """
         from shadowmig.stores.sister import SisterStore
 
@@ -134,14 +140,16 @@ class Effects:
         find = store.client if sister else lambda: store
         name = name or (store.name if sister else type(store).__name__)
         _check_name(name)
-        if not known(find()):
-            if perform:
-                raise ConfigError(
-                    f"perform is {perform!r} for a {type(find()).__name__}, of which it is not known what writes.",
-                    remedy="Leave it out, or wrap the functions that use the client.",
-                    field="perform",
-                    value=perform,
-                )
+        kind = kind_of(find())
+        if perform and (not kind or (perform == "rollback" and kind != "sql")):
+            unknown = "which has no transactions" if kind else "of which it is not known what writes"
+            raise ConfigError(
+                f"perform is {perform!r} for a {type(find()).__name__}, {unknown}.",
+                remedy="Leave it out, or wrap the functions that use the client.",
+                field="perform",
+                value=perform,
+            )
+        if not kind:
             return stand_ins.stand_in(stand_ins.Plan(name, find, returns=returns, reads=_names(reads)))
         writes = Writes(name, perform, returns)
         return stand_ins.stand_in(ClientPlan(name, find, writes=writes, reads=_names(reads)))

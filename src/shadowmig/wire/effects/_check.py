@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from attrs import Factory, frozen
 
-from shadowmig.wire.effects._snapshot import snapshot
-from shadowmig.wire.fence import Fence, lifted
+from shadowmig.wire.effects._snapshot import taken
+from shadowmig.wire.fence import Fence, Refused, lifted
 
 MOST: Final = 10_000
 """Effects recorded in one check; more are not performed either, but only counted."""
@@ -71,8 +72,13 @@ class Check:
 
     @property
     def more(self) -> int:
-        """How many effects there were above `MOST`."""
+        """How many effects there were above `MOST`, and how many of the others were cut."""
         return self._more
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is over."""
+        return self._sealed
 
     def note(
         self,
@@ -89,8 +95,18 @@ class Check:
         if len(self._effects) >= MOST:
             self._more += 1
             return
-        copied, named = snapshot(args), snapshot(kwargs or {})
+        (copied, cut), (named, also) = taken(args), taken(kwargs or {})
+        self._more += cut or also
         self._effects.append(Effect(target, method, tuple(copied), named, performed))
+
+    def refuse(self, name: str, remedy: str) -> NoReturn:
+        """
+        Refuse by its name what a stand-in can neither perform nor answer.
+
+        Raises:
+            EffectRefused: Always.
+        """
+        self.fence.refuse(Refused(name, ""), remedy)
 
     def at_end(self, end: Callable[[], object]) -> None:
         """Have a function called when the run has ended."""
@@ -99,7 +115,9 @@ class Check:
     def end(self) -> None:
         """Do what is to be done at the end, the last first."""
         while self._ends:
-            self._ends.pop()()
+            # What cannot be rolled back because its connection is gone was rolled back by the server.
+            with contextlib.suppress(Exception):
+                self._ends.pop()()
 
     def seal(self) -> None:
         """Record no more; what still runs in this context is neither performed nor recorded."""
@@ -115,11 +133,19 @@ def answer(returns: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
     """Give what a recorded effect returns: a fresh copy of a container, what a function makes of the arguments."""
     if callable(returns):
         return returns(*args, **kwargs)
-    return copy.deepcopy(returns) if isinstance(returns, list | dict | set | bytearray) else returns
+    return copy.deepcopy(returns) if isinstance(returns, list | dict | set | tuple | bytearray) else returns
 
 
 def perform(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call what was decided to be performed, outside of the fence; what it gives to be awaited is too."""
+    """
+    Call what was decided to be performed, outside of the fence; what it gives to be awaited is too.
+
+    Raises:
+        EffectRefused: The check is over.
+    """
+    check = CHECK.get()
+    if check is not None and check.sealed:
+        check.refuse("a stand-in", "The check is over.")
     with lifted():
         value = function(*args, **kwargs)
     return _performed(value) if isinstance(value, Awaitable) else value

@@ -14,6 +14,9 @@ from shadowmig.wire.effects._stand_in import Plan, stand_in
 
 Performs = Literal[False, True, "rollback"]
 
+UNKNOWN: Final = object()
+"""What a guess gives where nobody knows what a write would return."""
+
 
 @frozen
 class Writes:
@@ -49,21 +52,29 @@ class Writes:
             args: Its arguments.
             kwargs: Those by name.
             act: Performs it.
-            guess: Says what it would return, as far as the client is known.
+            guess: Says what it would return, or `UNKNOWN`.
+
+        Raises:
+            EffectRefused: It is not known what it would return.
         """
         check.note(self.name, method, args, kwargs, performed=self.perform is True)
         if self.perform is True:
             return perform(act, (), {})
-        returns = self.returns
-        if isinstance(returns, Mapping):
-            return answer(returns[method], args, kwargs) if method in returns else guess()
-        return answer(returns, args, kwargs) if returns is not None else guess()
+        told = self.returns
+        if isinstance(told, Mapping):
+            told = told.get(method, UNKNOWN)
+        elif told is None:
+            told = UNKNOWN
+        if told is not UNKNOWN:
+            return answer(told, args, kwargs)
+        guessed = guess()
+        if guessed is UNKNOWN:
+            check.refuse(f"{self.name}.{method}", f"Say what it gives: returns={{{method!r}: ...}}.")
+        return guessed
 
 
 class ClientPlan(Plan):
     """A stand-in for a client: what kind it is shows when it is used, for the sister's may be of another."""
-
-    nested = False
 
     def __init__(self, name: str, find: Callable[[], Any], *, writes: Writes, reads: frozenset[str]) -> None:
         super().__init__(name, find, returns=writes.returns, reads=reads)
@@ -76,10 +87,10 @@ class ClientPlan(Plan):
             return perform(getattr(real, name), args, kwargs)
         if name in _CLOSING:
             return None  # the connection belongs to the service
-        kind = _kind(real)
+        kind = kind_of(real)
         if kind == "memory" and name == "transaction":
             return nullcontext(stand_in(self))
-        if kind == "redis":
+        if kind == "redis" and name not in ("__setattr__", "__delattr__"):
             from shadowmig.wire.effects._redis import call
 
             return call(self._writes, check, real, name, args, kwargs)
@@ -93,8 +104,15 @@ class ClientPlan(Plan):
             args,
             kwargs,
             act=lambda: getattr(real, name)(*args, **kwargs),
-            guess=lambda: _guess(kind, real, name, args),
+            guess=lambda: _guess(kind, real, name, args, kwargs),
         )
+
+    def nested(self, check: Check, name: str, value: Any) -> Any:
+        """Give what a connection shows of itself; what else a client is made of would be used past us."""
+        connection = self._connection(check)
+        if connection is None:
+            check.refuse(f"{self.name}.{name}", "Wrap the function that uses it.")
+        return getattr(connection, name)
 
     def enter(self, check: Check, stand_in: Any) -> Any:
         """Give what is used inside of a block."""
@@ -108,7 +126,7 @@ class ClientPlan(Plan):
 
     def _connection(self, check: Check) -> Any:
         real = self.real()
-        if _kind(real) != "sql" or callable(getattr(real, "connection", None)):
+        if kind_of(real) != "sql" or callable(getattr(real, "connection", None)):
             return None
         from shadowmig.wire.effects._sql import client
 
@@ -125,16 +143,12 @@ _READS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def known(client: Any) -> bool:
-    """Tell whether it is known of a client what reads and what writes."""
-    return _kind(client) != ""
-
-
 def _reads_of(client: Any) -> frozenset[str]:
-    return _READS.get(_kind(client), frozenset())
+    return _READS.get(kind_of(client), frozenset())
 
 
-def _kind(client: Any) -> str:
+def kind_of(client: Any) -> str:
+    """Tell of which of the known kinds a client is; empty if of none."""
     bases = type(client).__mro__
     if any(".asyncio" in base.__module__ for base in bases):
         return ""
@@ -151,24 +165,38 @@ def _kind(client: Any) -> str:
     return ""
 
 
-def _guess(kind: str, client: Any, name: str, args: tuple[Any, ...]) -> Any:
+_TRUE: Final = frozenset(
+    "set replace append prepend cas delete delete_many delete_multi touch flush_all cache_memlimit remove "
+    "__setitem__ __delitem__".split()
+)
+"""Writes to a cache that give ``True`` if they went well."""
+
+
+def _guess(kind: str, client: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Say what a write to a cache would return if it went well, by reading where that depends on what is there."""
     if kind == "memory" and name in _MEMORY:
-        return _MEMORY[name](client, args)
+        return _MEMORY[name](client, args, kwargs)
+    if name in ("set_many", "set_multi"):
+        return []
+    if name not in ("add", "incr", "decr"):
+        return True if name in _TRUE else UNKNOWN
+    held = perform(client.get, (args[0] if args else kwargs["key"],), {})
     if name == "add":
-        return perform(client.get, args[:1], {}) is None
-    if name in ("incr", "decr"):
-        held = perform(client.get, args[:1], {})
-        by = int(args[1]) if len(args) > 1 else 1
-        if held is None:
-            return by if kind == "memory" else None
-        return int(held) + by if name == "incr" else max(int(held) - by, 0)
-    return [] if name in ("set_many", "set_multi") else True
+        return held is None
+    by = int(args[1] if len(args) > 1 else kwargs.get("value", kwargs.get("by", 1)))
+    if held is None:
+        return by if kind == "memory" else None
+    return int(held) + by if name == "incr" else max(int(held) - by, 0)
 
 
-_MEMORY: Final[Mapping[str, Callable[[Any, tuple[Any, ...]], Any]]] = {
-    "insert": lambda _, args: dict(args[1]),
-    "update": lambda client, args: perform(client.get_row, args, {}),
+def _updated(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    row = perform(client.get_row, args, {})
+    return None if row is None else {**row, **kwargs}
+
+
+_MEMORY: Final[Mapping[str, Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Any]]] = {
+    "insert": lambda _client, args, kwargs: dict(kwargs["row"] if len(args) < 2 else args[1]),
+    "update": _updated,
     "append": lambda *_: "0-1",
     "set": lambda *_: None,
 }

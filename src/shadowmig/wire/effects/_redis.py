@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 from shadowmig.wire.effects._check import Check, perform
-from shadowmig.wire.effects._clients import Writes
+from shadowmig.wire.effects._clients import UNKNOWN, Writes
 
 READING: Final = frozenset(
     "BITCOUNT BITFIELD_RO BITPOS DBSIZE DUMP ECHO EVALSHA_RO EVAL_RO EXISTS EXPIRETIME FCALL_RO GEODIST GEOHASH GEOPOS "
@@ -20,6 +21,10 @@ READING: Final = frozenset(
     "ZRANK ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNION".split()
 )
 """Commands that change nothing."""
+
+
+_RAW: Final = frozenset({"connection", "connection_pool", "immediate_execute_command", "nodes_manager"})
+"""What commands are sent by past `execute_command`."""
 
 
 def call(writes: Writes, check: Check, client: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -37,9 +42,14 @@ class _Commands:
         self._model = model
 
     def __getattr__(self, name: str) -> Any:
+        if name in _RAW:
+            self._check.refuse(f"{self._writes.name}.{name}", "Wrap the function that uses it.")
         static = inspect.getattr_static(type(self._model), name, None)
         # A plain function comes down to `execute_command`, which is ours.
         return types.MethodType(static, self) if inspect.isfunction(static) else getattr(self._model, name)
+
+    def get_encoder(self) -> Any:
+        return self._client.get_encoder()
 
     def _execute(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         verb = str(args[0]).upper().partition(" ")[0]
@@ -61,6 +71,13 @@ class _Client(_Commands):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         return self._execute(args, options)
+
+    def lock(self, *args: Any, **kwargs: Any) -> Any:
+        self._client.lock(*args, **kwargs)  # the class of locks keeps the first client for ever, which is not to be us
+        lock = types.MethodType(type(self._client).lock, self)(*args, **kwargs)
+        # Its token is random, and both events of a pair are to set the same.
+        lock.acquire = functools.partial(lock.acquire, token=b"of a check")
+        return lock
 
     def pipeline(self, *args: Any, **kwargs: Any) -> _Pipeline:
         return _Pipeline(self._writes, self._check, self._client, self._client.pipeline(*args, **kwargs))
@@ -120,7 +137,9 @@ class _Pipeline(_Commands):
 def _guess(client: Any, command: str, args: tuple[Any, ...]) -> Any:
     """Say what a write would return if it went well, by reading where that depends on what is there."""
     known = _ANSWERS.get(command)
-    return True if known is None else known(client, args)
+    if known is None:
+        return True if command in _TRUE else UNKNOWN
+    return known(client, args)
 
 
 def _is_there(client: Any, args: tuple[Any, ...]) -> bool:
@@ -156,6 +175,15 @@ def _in_hash(client: Any, args: tuple[Any, ...]) -> int:
     return int(perform(client.execute_command, ("HGET", *args[:2]), {}) or 0) + int(args[2])
 
 
+def _scored(_: Any, args: tuple[Any, ...]) -> Any:
+    options = [each for each in args[1:] if each in _SCORING]
+    return UNKNOWN if b"INCR" in options else (len(args) - 1 - len(options)) // 2
+
+
+_SCORING: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"})
+"""Options of ``ZADD`` as redis-py writes them."""
+
+
 def _added(client: Any, args: tuple[Any, ...]) -> bool:
     return not _is_there(client, args)
 
@@ -164,8 +192,21 @@ def _reading(command: str, *more: Any) -> Callable[[Any, tuple[Any, ...]], Any]:
     return lambda client, args: perform(client.execute_command, (command, args[0], *more), {})
 
 
+def _popping(place: int) -> Callable[[Any, tuple[Any, ...]], Any]:
+    one = _reading("LINDEX", place)
+    return lambda client, args: UNKNOWN if len(args) > 1 else one(client, args)
+
+
 def _pushed(client: Any, args: tuple[Any, ...]) -> int:
     return int(perform(client.execute_command, ("LLEN", args[0]), {})) + len(args) - 1
+
+
+def _of_a_lock(_: Any, args: tuple[Any, ...]) -> Any:
+    """Say what the scripts of a lock give that is still held; of others nobody knows."""
+    from redis.lock import Lock
+
+    scripts: list[Any] = [Lock.lua_release, Lock.lua_extend, Lock.lua_reacquire]
+    return 1 if args[0] in [script.sha for script in scripts if script is not None] else UNKNOWN
 
 
 _ANSWERS: Final[Mapping[str, Callable[[Any, tuple[Any, ...]], Any]]] = {
@@ -180,7 +221,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Any, tuple[Any, ...]], Any]]] = {
     "XDEL": _members,
     "XACK": lambda _, args: len(args) - 2,
     "HSET": _pairs,
-    "ZADD": _pairs,
+    "ZADD": _scored,
     "LPUSH": _pushed,
     "RPUSH": _pushed,
     "INCR": lambda client, args: _sum(client, args, 1),
@@ -191,13 +232,19 @@ _ANSWERS: Final[Mapping[str, Callable[[Any, tuple[Any, ...]], Any]]] = {
     "GETSET": _reading("GET"),
     "GETDEL": _reading("GET"),
     "GETEX": _reading("GET"),
-    "LPOP": _reading("LINDEX", 0),
-    "RPOP": _reading("LINDEX", -1),
+    "LPOP": _popping(0),
+    "RPOP": _popping(-1),
     "PUBLISH": lambda *_: 0,
-    "XADD": lambda *_: b"0-1",
+    "XADD": lambda client, _: client.get_encoder().decode(b"0-1"),
     "XTRIM": lambda *_: 0,
-    "EVAL": lambda *_: None,
-    "EVALSHA": lambda *_: None,
-    "FCALL": lambda *_: None,
+    "EVALSHA": _of_a_lock,
 }
-"""Where it is not simply ``True``."""
+"""Where it is known and not simply ``True``."""
+
+_TRUE: Final = frozenset(
+    command.replace("_", " ")
+    for command in (
+        "CONFIG_SET COPY EXPIRE EXPIREAT FLUSHALL FLUSHDB HMSET JSON.SET LSET LTRIM MOVE MSET MSETNX PERSIST PEXPIRE "
+        "PEXPIREAT PFMERGE PSETEX RENAME RENAMENX RESTORE SETEX SMOVE XGROUP_CREATE XGROUP_SETID"
+    ).split()
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -40,14 +39,22 @@ def snapshot(value: Any) -> Any:
     Copy a value into plain data: dicts, lists, sets and what cannot change.
 
     Tuples become lists and members of enums their values. Of other objects the public fields are taken, as they lie
-    there and without running a property, into a dict with the class under ``"$type"``; of functions, classes and
-    what has no fields there is the name only. Nothing is consumed, and nothing is raised.
+    there and without running a property, into a dict with the class under ``"$type"``; of one without fields its
+    ``repr``, if that shows a value (``URL('http://...')``) and not an identity (``<Client at 0x...>``). Else, and of
+    functions and classes, there is the name only. Nothing is consumed, and nothing is raised.
     """
-    return _Copy().of(value, 0)
+    return taken(value)[0]
+
+
+def taken(value: Any) -> tuple[Any, bool]:
+    """Give a snapshot, and whether something was cut."""
+    copy = _Copy()
+    return copy.of(value, 0), copy.cut
 
 
 class _Copy:
     def __init__(self) -> None:
+        self.cut = False
         self._left = NODES
         self._above: set[int] = set()
 
@@ -55,8 +62,8 @@ class _Copy:
         kind = type(value)
         if kind in _ATOMS:
             return value
-        self._left -= 1
-        if self._left < 0 or depth > DEPTH:
+        if depth > DEPTH:
+            self.cut = True
             return _CUT
         if id(value) in self._above:
             return "<cycle>"
@@ -72,7 +79,7 @@ class _Copy:
         if isinstance(value, enum.Enum):
             return self.of(value.value, depth)
         if isinstance(value, Mapping):
-            return {_key(key): self.of(each, depth) for key, each in self._some(value.items())}
+            return self._mapping(value, depth)
         if isinstance(value, list | tuple | deque):
             return [self.of(each, depth) for each in self._some(value)]
         if isinstance(value, AbstractSet):
@@ -83,17 +90,39 @@ class _Copy:
                 return convert(value)
         return self._object(value, depth)
 
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key, each in self._some(value.items()):
+            # A tuple of atoms is as good a key as an atom; other keys are told by their text.
+            plain = self.of(key, depth)
+            plain = tuple(plain) if isinstance(plain, list) else plain
+            plain = plain if _is_hashable(plain) else repr(plain)
+            while plain in found:  # two keys that look alike stay two
+                plain = f"{plain}'"
+            found[plain] = self.of(each, depth)
+        return found
+
     def _object(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if isinstance(value, BaseException):
             return {"$type": _name(kind), "args": self.of(value.args, depth)}
-        fields = dict(_fields(value)) if not isinstance(value, type) and not callable(value) else {}
-        if not fields:
+        if isinstance(value, type) or callable(value) or hasattr(value, "__qualname__"):
             return f"<{_name(value if hasattr(value, '__qualname__') else kind)}>"
+        fields: dict[str, Any] = dict(_fields(value))
+        if not fields:
+            text = repr(value)
+            if text.startswith("<"):
+                return f"<{_name(kind)}>"
+            fields = {"repr": text}
         return {"$type": _name(kind)} | {name: self.of(each, depth) for name, each in self._some(fields.items())}
 
-    def _some(self, items: Any) -> Iterator[Any]:
-        return islice(iter(items), max(self._left, 0))
+    def _some(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if self._left <= 0:
+                self.cut = True
+                return
+            self._left -= 1
+            yield item
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
@@ -107,12 +136,12 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
             yield name, each
 
 
-def _key(key: Any) -> Any:
-    if isinstance(key, enum.Enum):
-        key = key.value
-    if type(key) in _ATOMS or (isinstance(key, tuple) and all(type(each) in _ATOMS for each in key)):
-        return key
-    return f"<{_name(type(key))}>"
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _name(named: Any) -> str:

@@ -12,14 +12,15 @@ What is refused, unless the address is allowed: looking up and connecting to hos
 of ``http.client`` (and so of requests and urllib3), ``smtplib``, ``ftplib``, ``imaplib`` and ``poplib``, also on
 connections that were open before; starting a process, a fork, a signal to a process, opening a browser; and starting a
 thread, which would begin outside of the fence. Worker threads of a ``ThreadPoolExecutor`` may start, and what is
-submitted inside stays inside, `asyncio.to_thread` included. For this the first fence also wraps
-``ThreadPoolExecutor.submit``, and before Python 3.12, which tells of no thread, ``Thread.start``; in ordinary code that
-is one more call.
+submitted inside stays inside, `asyncio.to_thread` included, as does the ``initializer`` of a pool that is made inside.
+For this the first fence also wraps ``submit`` and ``__init__`` of ``ThreadPoolExecutor``, and before Python 3.12, which
+tells of no thread, ``Thread.start``; in ordinary code that is one more call.
 
 Danger: no hook sees these, so give them to `shadowmig.wire.effects.Effects`: bytes sent over a plain socket that was
 open before; drivers that connect in C (libpq, and so psycopg, to an address; librdkafka; gRPC; pycurl; uvloop);
-processes that ``multiprocessing`` spawns; and whatever is handed to something that runs already: a queue with a thread
-behind it, a producer, a pool of processes. Files are not fenced.
+processes that ``multiprocessing`` spawns; and whatever is handed to something that runs already, or later: a queue with
+a thread behind it, a producer, a pool of processes, ``atexit``, a finalizer. Files are not fenced, nor what code does
+to its own process: its environment, its working directory, its handlers of signals, ``os._exit``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final
+from inspect import iscoroutine
+from typing import Any, Final, NoReturn
 
 from attrs import frozen
 
@@ -51,7 +53,8 @@ class Refused:
     Something that was tried inside of a fence.
 
     Attributes:
-        event: What it was, as Python's audit events are called: ``"socket.connect"``, ``"subprocess.Popen"``.
+        event: What it was, as Python's audit events are called: ``"socket.connect"``, ``"subprocess.Popen"``; or the
+            method of a stand-in: ``"db.copy"``.
         target: ``host:port``, a path, or the name of a program; never what was sent.
     """
 
@@ -77,7 +80,7 @@ class Fence:
     """
 
     def __init__(self, *, allow: str | tuple[str, int] | Iterable[str | tuple[str, int]] = ()) -> None:
-        self._allowed = Allowed(allow)
+        self._allowed = allow if isinstance(allow, Allowed) else Allowed(allow)
         self._refused: list[Refused] = []
         self._futures: list[Any] = []
         self._sealed = False
@@ -89,13 +92,14 @@ class Fence:
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """
-        Run a function inside, in a copy of the current context.
+        Run a function inside, in a copy of the current context. What it returns to be iterated runs outside.
 
         Returns:
             What it returns.
 
         Raises:
-            ConfigError: Another audit hook of this process keeps ours out.
+            ConfigError: Another audit hook of this process keeps ours out, or the function is a coroutine function,
+                whose code would run outside.
             EffectRefused: The function let it out.
             Exception: Whatever else it raised.
         """
@@ -104,7 +108,13 @@ class Fence:
 
     def _inside(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         FENCE.set(self)
-        return function(*args, **kwargs)
+        value = function(*args, **kwargs)
+        if iscoroutine(value):
+            value.close()
+            raise ConfigError(
+                "function is a coroutine function.", remedy="Run asyncio.run inside.", field="function", value=function
+            )
+        return value
 
     def seal(self) -> None:
         """Record no more. What still runs inside is refused as before."""
@@ -129,14 +139,20 @@ class Fence:
             target = WATCHED[event](self._allowed, args)
         except Exception:  # noqa: BLE001 - what cannot be judged is not let through
             target = "?"
-        if target is None:
-            return
+        if target is not None:
+            self.refuse(Refused(event, target), "Wrap what does it with Effects, or allow the address.")
+
+    def refuse(self, what: Refused, remedy: str) -> NoReturn:
+        """
+        Record something, and refuse it.
+
+        Raises:
+            EffectRefused: Always.
+        """
         if not self._sealed and len(self._refused) < MOST:
-            self._refused.append(Refused(event, target))
+            self._refused.append(what)
         raise EffectRefused(
-            f"{event} {target} was refused: this consumer is only being checked.",
-            remedy="Wrap what does it with Effects, or allow the address.",
-            effect=event,
+            f"{what} was refused: this consumer is only being checked.", remedy=remedy, effect=what.event
         )
 
 
@@ -221,18 +237,34 @@ def _watch_threads() -> None:
 
 
 def _carry_into_pools() -> None:
-    """Let what is submitted to a thread pool inside of a fence run inside; its threads belong to everybody."""
+    """Let what is given to a thread pool inside of a fence run inside; its threads belong to everybody."""
     from concurrent.futures import ThreadPoolExecutor
 
     submit: Any = ThreadPoolExecutor.submit
+    init: Any = ThreadPoolExecutor.__init__
 
     @functools.wraps(submit)
     def carried(self: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         fence = FENCE.get()
         if fence is None:
             return submit(self, function, *args, **kwargs)
-        future = submit(self, copy_context().run, function, *args, **kwargs)
+        # In an empty context, because a thread that is started for it goes on to work for others.
+        future = Context().run(submit, self, copy_context().run, function, *args, **kwargs)
         fence.submitted(future)
         return future
 
+    @functools.wraps(init)
+    def made(
+        self: Any, max_workers: Any = None, thread_name_prefix: str = "", initializer: Any = None, *args: Any, **kw: Any
+    ) -> None:
+        if initializer is not None and FENCE.get() is not None:
+            initializer = functools.partial(_in_a_copy_of, copy_context(), initializer)
+        init(self, max_workers, thread_name_prefix, initializer, *args, **kw)
+
     ThreadPoolExecutor.submit = carried  # type: ignore[method-assign]  # there is no event that tells of it
+    ThreadPoolExecutor.__init__ = made  # type: ignore[method-assign]  # there is no event that tells of it
+
+
+def _in_a_copy_of(context: Context, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a function in a context that may be entered by others at the same time."""
+    return context.copy().run(function, *args)

@@ -28,6 +28,10 @@ class Allowed:
 
     def __init__(self, given: Address | Iterable[Address]) -> None:
         single = isinstance(given, str) or (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], int))
+        if not isinstance(given, Iterable):
+            raise ConfigError(
+                f"allow is a {type(given).__name__}.", remedy="Use an address, or several.", field="allow"
+            )
         self._ports: dict[str, set[int | None]] = {}
         self._paths: set[str] = set()
         for number, address in enumerate([given] if single else list(given)):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from concurrent.futures import thread as pool_threads
 from pathlib import PurePath
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -56,6 +55,10 @@ def _lookup(allowed: Allowed, args: tuple[Any, ...]) -> str | None:
     return f"{name}:{args[1]}" if len(args) > 1 and args[1] else name
 
 
+def _reverse_lookup(allowed: Allowed, args: tuple[Any, ...]) -> str | None:
+    return _lookup(allowed, args[0])
+
+
 def _opened(allowed: Allowed, args: tuple[Any, ...]) -> str | None:
     return _place(allowed, args[1], args[2])
 
@@ -82,7 +85,8 @@ def _popen(_: Allowed, args: tuple[Any, ...]) -> str:
 
 
 def _shell(_: Allowed, args: tuple[Any, ...]) -> str:
-    return PurePath((shlex.split(os.fsdecode(args[0])) or [""])[0]).name
+    words = [word for word in shlex.split(os.fsdecode(args[0])) if "=" not in word]  # not MYSQL_PWD=secret mysql
+    return PurePath(words[0] if words else "").name
 
 
 def _terminal(_: Allowed, args: tuple[Any, ...]) -> str:
@@ -97,10 +101,8 @@ def _nothing(_: Allowed, args: tuple[Any, ...]) -> str:
     return ""
 
 
-def _thread(_: Allowed, args: tuple[Any, ...]) -> str | None:
+def _thread(_: Allowed, args: tuple[Any, ...]) -> str:
     target = getattr(getattr(args[0], "__self__", None), "_target", args[0])
-    if target is pool_threads._worker:
-        return None
     return str(getattr(target, "__qualname__", type(target).__name__))
 
 
@@ -108,6 +110,7 @@ WATCHED: Final[Mapping[str, Judge]] = {
     PROBE: _nothing,
     **dict.fromkeys(("socket.connect", "socket.sendto", "socket.sendmsg"), _connect),
     **dict.fromkeys(("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"), _lookup),
+    "socket.getnameinfo": _reverse_lookup,
     **dict.fromkeys(("http.client.connect", "smtplib.connect", "ftplib.connect", "poplib.connect"), _opened),
     **dict.fromkeys(("imaplib.open", "nntplib.connect", "telnetlib.Telnet.open"), _opened),
     **dict.fromkeys(("http.client.send", "smtplib.send", "ftplib.sendcmd", "poplib.putline"), _sent),
@@ -120,6 +123,6 @@ WATCHED: Final[Mapping[str, Judge]] = {
     "os.posix_spawn": _program,
     "pty.spawn": _terminal,
     **dict.fromkeys(("os.fork", "os.forkpty"), _nothing),
-    **dict.fromkeys(("os.kill", "os.killpg"), _signal),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), _signal),
     **dict.fromkeys(("_thread.start_new_thread", "_thread.start_joinable_thread"), _thread),
 }
