@@ -377,3 +377,12 @@ def test_crosswise_in_a_write_experiment(servers, memcached_prefix):
             assert migration.flush(30)
             [finding] = migration.findings()
     assert (finding.store, finding.kind) == ("cache", "type")
+
+
+def test_huge_values_are_cut_for_people_in_a_report(cache):
+    """What a report prints of a key has a bounded length, however long its value is."""
+    store, fill = cache
+    item = Json().encode("x" * 900_000)
+    report = CachedBytes(store, legacy=Json(), new=Raw()).check([fill("huge", item, item)])
+    assert not report.ok
+    assert len(str(report)) < 3000

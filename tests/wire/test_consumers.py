@@ -669,7 +669,7 @@ def test_check_wants_a_proof():
     one = consumer(handle=careless)
     with pytest.raises(AssertionError, match=r"the fence refused http\.client\.connect 127"):
         one.check(event())
-    with pytest.raises(AssertionError, match=r"@refused changed: .*allow the address"):
+    with pytest.raises(AssertionError, match=r"@refused: both were refused .*allow the address"):
         one.check(event(), like=event())
 
 

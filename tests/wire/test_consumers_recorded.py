@@ -249,3 +249,13 @@ def test_full_disk(tmp_path, monkeypatch):
         monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:5]))
         with pytest.raises(OSError, match="the disk is full"):
             write(PAIRS[0])
+
+
+def test_huge_values_are_cut_for_people():
+    """What a report prints of a pair has a bounded length, however long the values are."""
+    effects = Effects()
+    send = effects.wrap(lambda value: None, name="mail")
+    consumer = Consumer(decode=json.loads, handle=send, effects=effects)
+    report = consumer.replay([Pair(json.dumps("x" * 100_000).encode(), json.dumps("y" * 100_000).encode())])
+    assert report.different == 1
+    assert len(str(report)) < 2000

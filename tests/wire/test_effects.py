@@ -646,3 +646,10 @@ def test_snapshot_of_values_without_fields(one, other):
 def test_snapshot_of_identities():
     """Of an object without fields that shows nothing but where it lies there is the class only."""
     assert snapshot([Key(), threading.Lock()]) == ["<test_effects.Key>", "<_thread.lock>"]
+
+
+@pytest.mark.parametrize("given", [{"reads": ["cuont"]}, {"returns": {"sned": "queued"}}])
+def test_methods_that_there_are_not(given):
+    """A method that the object does not have is refused when the stand-in is made, by its name."""
+    with pytest.raises(ConfigError, match=r"(reads names 'cuont'|returns names 'sned'), which a list does not have"):
+        Effects().wrap([], name="list", **given)

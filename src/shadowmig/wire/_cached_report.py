@@ -12,6 +12,7 @@ from attrs import Factory, evolve, frozen
 from shadowmig.model import MISSING, Record, Ref
 from shadowmig.wire.roundtrip._judge import Verdict
 from shadowmig.wire.roundtrip._model import Cell, Outcome
+from shadowmig.wire.roundtrip._shown import shown
 
 MOST: Final = 100
 """Faults of which a report keeps the details."""
@@ -59,7 +60,7 @@ class CacheFault:
     flags: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
-        what = self.error or f"{self.path} {self.want!r} became {self.got!r}"
+        what = self.error or f"{self.path} {shown(self.want)} became {shown(self.got)}"
         flags = "" if self.flags[0] == self.flags[1] else f" (flags {self.flags[0]} became {self.flags[1]})"
         name = f" ({self.name})" if self.name and self.name != self.outcome.value else ""
         return f"{self.ref}: {self.reader} reads {self.writer}: {self.outcome.value}{name}: {what}{flags}"

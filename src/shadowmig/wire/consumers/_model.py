@@ -9,6 +9,7 @@ from attrs import frozen
 from shadowmig.model import MISSING, Difference, Raised
 from shadowmig.wire.effects._check import Effect
 from shadowmig.wire.fence import Refused
+from shadowmig.wire.roundtrip._shown import shown
 
 Status: TypeAlias = Literal["handled", "undecodable", "skipped", "raised", "hung"]
 """
@@ -54,20 +55,22 @@ class Outcome:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.status}: {self.error.type}: {self.error.message}"
-        return f"{self.status}, {len(self.effects)} effects"
+        return f"{self.status}, {len(self.effects)} effect{'s' * (len(self.effects) != 1)}"
 
 
 def said(difference: Difference) -> str:
     """Write a difference as a line for people."""
     note = f" ({difference.note})" if difference.note else ""
     sides = _shown(difference.control), _shown(difference.candidate)
+    if difference.path == "@refused" and sides[0] == sides[1]:
+        return f"@refused: both were refused {sides[0]}{note}"
     return f"{difference.path} {difference.kind}: {sides[0]} became {sides[1]}{note}"
 
 
 def _shown(value: Any) -> str:
     if value is MISSING:
         return "nothing"
-    return f"{value.type}: {value.message}" if isinstance(value, Raised) else repr(value)
+    return f"{value.type}: {value.message}" if isinstance(value, Raised) else shown(value)
 
 
 def as_raised(error: BaseException) -> Raised:

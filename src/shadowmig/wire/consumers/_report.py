@@ -95,7 +95,7 @@ class ConsumerReport:
             for status in STATUSES
             if self.production.get(status) or self.sister.get(status)
         ]
-        lines += [f"  {path} in {count} pairs" for path, count in self.paths.items()]
+        lines += [f"  {path} in {count} pair{'s' * (count != 1)}" for path, count in self.paths.items()]
         lines += [f"  refused {what}, {count} times" for what, count in self.refused.items()]
         lines += [f"  {fault}" for fault in self.faults[:10]]
         lines += [f"  {error}" for error in self.bad_lines[:10]]

@@ -14,9 +14,9 @@ that was taken from the real object, is performed. The fence (`shadowmig.wire.fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from inspect import isroutine
+from inspect import getattr_static, isroutine
 from typing import Any, TypeVar, overload
 
 from shadowmig.errors import ConfigError
@@ -78,7 +78,8 @@ class Effects:
             reads: Methods of an object that only read: they are performed in a check too, outside of the fence.
 
         Raises:
-            ConfigError: ``reads`` is given for a function, or there is no name.
+            ConfigError: ``reads`` is given for a function, it or ``returns`` names a method that the object has not, or
+                there is no name.
         """
         if real is None:
             return partial(self.wrap, name=name, returns=returns, reads=reads)
@@ -86,6 +87,7 @@ class Effects:
         name = name or (getattr(real, "__qualname__", "") if routine else type(real).__qualname__)
         _check_name(name)
         if not routine:
+            _check_methods(real, reads=_names(reads), returns=returns if isinstance(returns, Mapping) else ())
             plan = stand_ins.Plan(name, lambda: real, returns=returns, reads=_names(reads))
             return stand_ins.stand_in(plan)
         if reads:
@@ -157,6 +159,22 @@ class Effects:
 
 def _names(reads: Iterable[str]) -> frozenset[str]:
     return frozenset((reads,) if isinstance(reads, str) else reads)
+
+
+def _check_methods(real: object, **given: Iterable[str]) -> None:
+    if hasattr(type(real), "__getattr__"):  # it may have any
+        return
+    for field, names in given.items():
+        for name in names:
+            try:
+                getattr_static(real, name)
+            except AttributeError:
+                raise ConfigError(
+                    f"{field} names {name!r}, which a {type(real).__name__} does not have.",
+                    remedy="Name its methods.",
+                    field=field,
+                    value=name,
+                ) from None
 
 
 def _check_name(name: object) -> None:
