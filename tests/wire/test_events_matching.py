@@ -369,6 +369,44 @@ def test_match_by_version():
     assert scene.wait(GRACE).open == 0
 
 
+class Formless:
+    """What has no form as text."""
+
+    def __str__(self):
+        raise ValueError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("match", ["id", "version"])
+def test_entities_and_versions_without_a_form(match):
+    """An entity or a version that cannot be written down is none, and ends nothing."""
+    for sources in ({"entity": lambda _: Formless()}, {"version": lambda _: Formless()}):
+        scene = Scene(match=match, sources=sources)
+        for name in "ab":
+            scene.production.append(body(), id=name)
+        for name in "ab":
+            scene.sister.append(body(text=1), id=name)
+        report = scene.step()
+        assert told(report) == ({"different": 2} if match == "id" else {"broken": 2, "+broken": 2})
+
+
+def test_errors_without_a_form():
+    """An error that cannot be asked what it says is told by its kind."""
+
+    class Mute(Formless, Exception):
+        pass
+
+    def fail(*, control, candidate):
+        raise Mute
+
+    scene = Scene(compare=fail)
+    scene.production.append(body(text=1), id="e")
+    scene.sister.append(body(text=2), id="e")
+    scene.step()
+    assert scene.streams[0].faults()[0].note == "Mute"
+
+
 def test_events_as_values():
     """A stream without a codec holds values, which are compared and never taken as equal unseen."""
     scene = Scene(sources={"codec": None})

@@ -101,6 +101,16 @@ def test_the_end(client, source):
     assert [event.id for event in source.read(end.position).events] == ["new"]
 
 
+def test_the_end_of_a_stream_that_never_had_an_event(client, source):
+    """A stream that was made for a group and never had an entry has lost none when its first one comes."""
+    client.xgroup_create(STREAM.name, "consumers", mkstream=True)
+    end = source.end()
+    assert end.position == source.read(end.position).position == ()
+    add(client, "new")
+    page = source.read(end.position)
+    assert ([event.id for event in page.events], page.loss) == (["new"], "")
+
+
 def test_trimmed_past_the_place(client, source):
     """Entries cut off before they were read are noticed, and reading goes on with the first that is left."""
     add(client, "a")

@@ -8,7 +8,7 @@ from events_support import Clock, client_of
 
 from shadowmig.errors import ConfigError, StoreError, StoreUnavailable
 from shadowmig.testing.servers import Redis
-from shadowmig.wire.events._state import Commit, MemoryState
+from shadowmig.wire.events._state import Commit, MemoryState, mark_of
 from shadowmig.wire.events._state_redis import RedisState
 
 
@@ -108,12 +108,24 @@ def test_commit_is_whole_or_nothing(state):
     assert state.faults("", 10) == []
 
 
+def test_a_commit_goes_on_from_what_is_there(state):
+    """A commit that goes on from another checkpoint than the one there, as after a set-back, is not kept."""
+    token = state.tend("a", {}).tokens[1]
+    assert not state.commit([Commit(1, token, "second", after=mark_of("first"))], ["fault"])
+    assert state.commit([Commit(1, token, "first")], [])
+    assert not state.commit([Commit(1, token, "other")], [])
+    assert not state.commit([Commit(1, token, "third", {"p": "1"}, after=mark_of("second"))], ["fault"])
+    assert state.load(1) == ("first", {})
+    assert state.faults("", 10) == []
+    assert state.commit([Commit(1, token, "second", after=mark_of("first"))], [])
+
+
 def test_what_was_committed_is_loaded(state):
     """Checkpoint and waiting events are loaded as they were committed; what is removed is gone."""
     held = state.tend("a", {})
     assert state.commit([Commit(2, held.tokens[2], "one", {"p1": "a", "p2": "b"})], [])
     assert state.load(2) == ("one", {"p1": "a", "p2": "b"})
-    assert state.commit([Commit(2, held.tokens[2], "two", {"s1": "c", "p2": "B"}, ["p1", "never"])], [])
+    assert state.commit([Commit(2, held.tokens[2], "two", {"s1": "c", "p2": "B"}, ["p1", "never"], mark_of("one"))], [])
     assert state.load(2) == ("two", {"s1": "c", "p2": "B"})
     assert state.overview() == [None, None, "two", None]
 
@@ -121,8 +133,8 @@ def test_what_was_committed_is_loaded(state):
 def test_faults_are_read_on_from_a_cursor(state):
     """Faults come in their order, and after a cursor only those after it."""
     token = state.tend("a", {}).tokens[0]
-    for names in (["a", "b"], [], ["c"]):
-        assert state.commit([Commit(0, token, "x")], names)
+    for names, after in ((["a", "b"], ""), ([], mark_of("x")), (["c"], mark_of("x"))):
+        assert state.commit([Commit(0, token, "x", after=after)], names)
     assert [fault for _, fault in state.faults("", 10)] == ["a", "b", "c"]
     (first,) = state.faults("", 1)
     assert [fault for _, fault in state.faults(first[0], 10)] == ["b", "c"]
@@ -135,7 +147,7 @@ def test_a_large_commit(state):
     put = {f"p{number}": json.dumps(number) for number in range(20_000)}
     assert state.commit([Commit(0, token, "x", put)], [])
     assert len(state.load(0)[1]) == 20_000
-    assert state.commit([Commit(0, token, "x", {}, list(put))], [])
+    assert state.commit([Commit(0, token, "x", {}, list(put), mark_of("x"))], [])
     assert state.load(0)[1] == {}
 
 
@@ -145,7 +157,7 @@ def test_the_oldest_faults_go():
     token = state.tend("a", {}).tokens[0]
     cursors = []
     for number in range(5):
-        state.commit([Commit(0, token, "x")], [str(number)])
+        state.commit([Commit(0, token, "x", after=mark_of("x") if number else "")], [str(number)])
         cursors.append(state.faults("", 10)[-1][0])
     assert [fault for _, fault in state.faults("", 10)] == ["2", "3", "4"]
     assert [fault for _, fault in state.faults(cursors[3], 10)] == ["4"]
@@ -156,8 +168,8 @@ def test_the_oldest_faults_go_in_redis(redis_url):
     """In Redis about so many faults are kept."""
     state = RedisState(redis_url, "s", partitions=1, most_faults=100)
     token = state.tend("a", {}).tokens[0]
-    for _ in range(5):
-        state.commit([Commit(0, token, "x")], ["f"] * 200)
+    for number in range(5):
+        state.commit([Commit(0, token, "x", after=mark_of("x") if number else "")], ["f"] * 200)
     assert 100 <= len(state.faults("", 2000)) < 400
     state.close()
 
@@ -187,6 +199,26 @@ def test_two_states_of_one_server(redis_url):
     one.close()
     one.close()
     two.close()
+
+
+def test_clock_of_the_server_that_is_set_back(redis_url):
+    """What is from later than now, members and leases, is taken for gone, however long that would still be."""
+    state = RedisState(redis_url, "s", partitions=2, lease=10.0)
+    state.tend("gone", {})
+    with client_of(redis_url) as client:
+        client.zadd("shadowmig:events:{s}:members", {"gone": 1e15})
+        for number in range(2):
+            client.pexpire(f"shadowmig:events:{{s}}:lease:{number}", 3_600_000)
+    held = state.tend("a", {})
+    assert (sorted(held.tokens), held.share) == ([0, 1], 2)
+    state.close()
+
+
+def test_a_lease_of_no_time(redis_url):
+    """A lease has a millisecond at least, which is the least that Redis knows."""
+    state = RedisState(redis_url, "s", partitions=1, lease=1e-9)
+    assert state.tend("a", {}).tokens
+    state.close()
 
 
 def test_threads_share_a_state(redis_url):

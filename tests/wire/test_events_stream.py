@@ -1,11 +1,15 @@
 """The loop: what it does when servers are away, entries are gone, processes come and go, and callbacks fail."""
 
+import copy
+import json
 import os
+import signal
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from events_support import GRACE, Scene, Source, add, body, client_of, consistent, redis_events, told
+from events_support import GRACE, STREAM, Clock, Scene, Source, add, body, client_of, consistent, redis_events, told
 
 from shadowmig.errors import ConfigError, NotIsolated, StoreError, StoreUnavailable
 from shadowmig.model import Difference, Differences
@@ -123,6 +127,22 @@ def test_trimmed_sister():
     assert consistent(report)
 
 
+def test_trimmed_while_nobody_reads_from_the_start():
+    """What was cut off between a death and a succession is a gap, even if all is read again from where it begins."""
+    scene = Scene()
+    scene.both("a", body())
+    scene.step()
+    scene.kill(scene.streams[0])
+    for name in "bcd":
+        scene.both(name, body(version=ord(name)))
+    scene.sister.trim(1)
+    scene.verifier()
+    scene.step()
+    report = scene.wait(GRACE)
+    assert told(report) == {"match": 2, "lost sight": 2}
+    assert [(gap.where, gap.why) for gap in report.gaps] == [("sister", "trimmed")]
+
+
 def test_emptied_stream():
     """A stream that is emptied of what was not read is a gap up to now."""
     scene = Scene()
@@ -206,7 +226,8 @@ def test_begin_now():
     scene.both("new", body(version=5))
     scene.step()
     report = scene.wait(GRACE)
-    assert told(report) == {"match": 1, "+lost sight": 1}
+    assert told(report) == {"match": 1}
+    assert (report.ok, report.waiting) == (True, 0)
     assert [(gap.where, gap.why) for gap in report.gaps] == [("production", "begin")]
     scene.clock.now += GRACE
     scene.sister.append(body(), id="x")
@@ -412,6 +433,50 @@ def test_state_that_is_lost():
     assert report.troubles["state: LookupError"] == 8
 
 
+def test_state_that_is_lost_with_more_than_is_known():
+    """Partitions of which a process knows nothing begin anew with what comes then, and not where all once began."""
+    scene = Scene()
+    one, two = scene.verifier(), scene.verifier()
+    for number in range(20):
+        scene.both(f"e{number}", body(version=number))
+    scene.step()
+    scene.kill(two)
+    for name, value in vars(MemoryState(8, clock=scene.leases)).items():
+        setattr(scene.state, name, value)
+    scene.sister.restart()
+    scene.clock.now += 1
+    scene.step()
+    assert one._mine().verifier.holds == 8
+    scene.both("new", body(version=100))
+    scene.step()
+    report = scene.wait(GRACE)
+    counts = told(report)
+    assert (counts["match"], report.open, set(counts)) == (1, 0, {"match", "lost sight"})
+    assert counts["lost sight"] < 20
+    assert report.since == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
+    assert {(gap.where, gap.why) for gap in report.gaps} == {("production", "begin"), ("sister", "begin")}
+
+
+def test_state_that_is_set_back():
+    """If the state has lost the last commits, as a replica may that was behind, what came with them is judged again."""
+    scene = Scene()
+    scene.production.append(body(), id="kept")
+    scene.step()
+    before = {name: copy.deepcopy(getattr(scene.state, name)) for name in ("_checkpoints", "_waiting", "_faults")}
+    scene.production.append(body(version=2), id="lost")
+    scene.sister.append(b"{", id="kept")
+    assert told(scene.step()) == {"undecodable": 1}
+    vars(scene.state).update(before)
+    scene.production.append(body(version=3), id="more")
+    scene.step()
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    report = scene.wait(GRACE)
+    assert told(report) == {"undecodable": 1, "missing": 2}
+    assert consistent(report)
+    assert sorted(scene.faults()) == [("missing", "lost"), ("missing", "more"), ("undecodable", "kept")]
+
+
 def test_a_lease_that_is_lost():
     """What a process that lost its lease had not committed is judged by the successor alone."""
     scene = Scene()
@@ -552,7 +617,7 @@ def test_state_of_another_version():
     [
         ("name", {"name": ""}),
         ("name", {"name": "a{b"}),
-        ("production", {"production": "redis://localhost"}),
+        ("production", {"production": "redis://:secret@localhost"}),
         ("sister", {"sister": None}),
         ("compare", {"compare": 7}),
         ("covered", {"covered": 7}),
@@ -572,6 +637,7 @@ def test_wrong_options_of_a_stream(field, options):
     with pytest.raises(ConfigError) as caught:
         EventStream(given.pop("name"), **given)
     assert caught.value.field == field
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -663,6 +729,89 @@ def test_thread_that_ends_by_itself(caplog):
     assert any("one stream" in name for name in stream.report().troubles)
     assert "has ended" in caplog.text
     stream.stop()
+
+
+@pytest.mark.parametrize("how", ["run", "start"])
+def test_stop_from_a_callback(how):
+    """A callback may stop the loop that calls it: that ends when the callback has returned."""
+    production, sister = Source(time.time), Source(time.time)
+    stream = EventStream(
+        "s", production=production, sister=sister, begin="start", on_verdict=lambda fault: stream.stop()
+    )
+    production.append(body(), id="e")
+    sister.append(b"{", id="e")
+    if how == "run":
+        stream.run()
+    else:
+        stream.start()._mine().thread.join(20)
+    assert not stream._mine().runs
+    assert told(stream.report()) == {"undecodable": 1}
+    assert not stream.report().troubles
+
+
+def test_stop_from_a_signal():
+    """A handler of a signal may stop the loop that it interrupts, more than once."""
+    stream = EventStream("s", production=Source(time.time), sister=Source(time.time))
+
+    def handle(*_):
+        stream.stop()
+        stream.stop()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        stream.run()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stream.report().since is not None
+
+
+def test_stop_that_cannot_wait_so_long():
+    """A loop that does not end in time ends later all the same, and another may be begun meanwhile."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(*, control, candidate):
+        entered.set()
+        leave.wait(20)
+        return []
+
+    production, sister = Source(time.time), Source(time.time)
+    for number in range(2):
+        production.append(body(version=number), id=str(number))
+        sister.append(body(version=number) + b" ", id=str(number))
+    stream = EventStream("s", production=production, sister=sister, begin="start", compare=slow)
+    stream.start()
+    assert entered.wait(20)
+    first = stream._mine().thread
+    stream.stop(timeout=0.01)
+    assert first.is_alive()
+    stream.start()
+    second = stream._mine().thread
+    leave.set()
+    first.join(20)
+    assert (first.is_alive(), second.is_alive(), second is first) == (False, True, False)
+    wait_for(lambda: stream.report().matched == 2)
+    stream.stop()
+    assert not second.is_alive()
+
+
+def test_closing_what_was_never_used():
+    """A stream that was never run asks nothing of any server when it is closed."""
+    stream = EventStream(
+        "s", production=redis_events("redis://127.0.0.1:1"), sister=redis_events("redis://127.0.0.1:1")
+    )
+    stream.close()
+    assert not stream._mine().verifier.troubles
+
+
+@pytest.mark.parametrize("until", [datetime(2024, 5, 1), timedelta(seconds=5), 5])  # noqa: DTZ001 - this is refused
+def test_run_until_something_else(until):
+    """What is neither a time with its zone nor a function is refused before anything is done."""
+    stream = EventStream("s", production=MemoryEvents(), sister=MemoryEvents())
+    with pytest.raises(ConfigError) as caught:
+        stream.run(until=until)
+    assert caught.value.field == "until"
+    assert stream.report().since is None
 
 
 def wait_for(what, seconds=20.0):
@@ -798,6 +947,51 @@ def test_clocks_that_differ():
     assert report.waiting == 1
 
 
+@pytest.mark.parametrize("jump", [1000.0, -1000.0])
+def test_clock_of_the_sister_that_is_set(monkeypatch, jump):
+    """If the sister's clock is set, events that wait have their grace all the same, and lags go by the new time."""
+    ours, ahead = Clock(), Clock(0.0)
+    monkeypatch.setattr("shadowmig.wire.events._side.time.monotonic", ours)
+    scene = Scene(tuning={"ahead": None})
+    scene.production._clock, scene.sister._clock = ours, lambda: ours() + ahead.now
+    scene.both("before", body())
+    scene.sister._entries.clear()
+
+    def wait(seconds):
+        for _ in range(20):
+            ours.now += seconds / 20
+            scene.step()
+        return scene.report()
+
+    assert wait(5).open == 1
+    ahead.now = jump
+    assert told(wait(5)) == {}
+    scene.production.append(body(version=2), id="after")
+    ours.now += 1
+    scene.sister.append(body(version=2), id="after")
+    report = wait(1)
+    assert told(report) == {"match": 1}
+    assert report.lag.max == pytest.approx(1.0, abs=0.3)
+    assert told(wait(GRACE)) == {"match": 1, "missing": 1}
+
+
+def test_clock_that_is_not_known_yet():
+    """Until both clocks are known the sister's time is taken as it is, so that gaps have their place in time."""
+    scene = Scene(tuning={"ahead": None})
+    scene.sister.append(body(), id="gone")
+    stream = scene.verifier()
+    scene.step()
+    scene.kill(stream)
+    scene.production.away = True
+    scene.sister.append(body(), id="gone too")
+    scene.sister.append(body(), id="there")
+    scene.sister.trim(1)
+    scene.verifier()
+    scene.step()
+    (gap,) = scene.report().gaps
+    assert gap.end.timestamp() == scene.clock.now
+
+
 def test_faults_keep_what_they_say():
     """A fault is the same after it was written to the list and read back, but for the values."""
     fault = EventFault(
@@ -821,6 +1015,31 @@ def test_report_is_a_value():
     report = EventReport("s")
     assert report.ok
     assert set(report.verdicts) | set(report.beside) == set(EventVerdict)
+
+
+def test_other_bytes_in_redis(redis_url):
+    """Entries with other bytes are compared by what they mean, and what cannot be read is told with its reason."""
+    other = redis_url.replace("/15", "/14")
+    with client_of(redis_url) as ours, client_of(other) as theirs:
+        for name in "abc":
+            add(ours, name, body(version=ord(name)))
+        ours.xadd(STREAM.name, {"event_id": "d"})
+        add(theirs, "b", body(version=98) + b" ")
+        add(theirs, "a", b'{"version": 97, "comment_id": "c1"}')
+        add(theirs, "c", b"{")
+        theirs.xadd(STREAM.name, {"body": body(), "event_id": "d"})
+        stream = EventStream("s", production=redis_events(redis_url), sister=redis_events(other), begin="start")
+        try:
+            stream.run(until=lambda report: report.matched == 4)
+            assert told(stream.report()) == {"match": 2, "undecodable": 2, "+out of order": 1}
+            notes = {fault.id: (fault.where, fault.note) for fault in stream.faults()}
+            assert notes["c"][0] == "sister"
+            assert "no JSON" in notes["c"][1]
+            assert notes["d"] == ("production", "KeyError: 'body'")
+            assert notes["a"] == ("sister", "")
+            stream.close()
+        finally:
+            theirs.flushdb()
 
 
 def test_fields_beside_the_payload(redis_url):
@@ -907,6 +1126,82 @@ def test_gaps_that_touch_are_one():
         scene.production.trim(1)
         scene.step()
     assert len(scene.report().gaps) == 1
+
+
+def test_gaps_do_not_grow():
+    """However often partitions are taken up anew, a gap is kept once."""
+    scene = Scene(begin="now")
+    for number in range(5):
+        scene.both(f"e{number}", body(version=number))
+        scene.step()
+        scene.kill(scene.streams[0])
+        scene.verifier()
+    scene.both("last", body(version=9))
+    scene.step()
+    assert [len(json.loads(checkpoint)["blinds"]) for checkpoint in scene.state._checkpoints.values()] == [1] * 8
+
+
+def test_much_to_give_up():
+    """Where very many events are to be given up at once there is a commit in between, and each is told once."""
+    scene = Scene(tuning={"remember": 10.0})
+    for number in range(5000):
+        scene.production.append(body(version=number), id=str(number))
+    assert scene.step().open == 5000
+    commits, commit = [], scene.state.commit
+
+    def counting(given, faults):
+        commits.append(len(faults))
+        return commit(given, faults)
+
+    scene.state.commit = counting
+    assert told(scene.wait(2 * GRACE)) == {"missing": 5000}
+    assert max(commits) <= 2000
+    assert len(set(scene.faults())) == len(scene.faults()) == 5000
+    assert scene.wait(0.1).open == 0
+    assert not any(scene.state._waiting.values())
+
+
+def test_long_ids():
+    """Ids of any length are matched, and neither the memory of ids nor the state keeps them whole."""
+    scene = Scene(sources={"entity": lambda e: "c" * 100_000, "version": None})
+    names = [f"{'x' * 100_000}{number}" for number in range(3)]
+    for name in names:
+        scene.production.append(body(), id=name)
+    for name in names[1::-1]:
+        scene.sister.append(body(), id=name)
+    scene.step()
+    assert max(map(len, scene.streams[0]._mine().verifier._leases.holding.matcher._seen)) < 1000
+    assert (
+        sum(
+            map(len, scene.state._waiting[number].values()).__next__()
+            for number in scene.state._waiting
+            if scene.state._waiting[number]
+        )
+        < 1000
+    )
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    assert told(scene.wait(GRACE)) == {"match": 2, "missing": 1, "+out of order": 1}
+
+
+def test_an_id_that_waits_again():
+    """If an id that was forgotten comes again before the next commit, what is kept is the entry that waits now."""
+    scene = Scene(tuning={"seen": 1})
+    scene.production.append(body(), id="a")
+    scene.step()
+    verifier = scene.streams[0]._mine().verifier
+    scene.sister.append(body(), id="a")
+    for number in range(5):
+        scene.both(str(number), body(version=number))
+    assert verifier.step()
+    scene.production.append(body(version=9), id="a")
+    assert verifier.step()
+    scene.step()
+    assert [json.loads(row)[0] for part in scene.state._waiting.values() for row in part.values()] == [[7]]
+    scene.kill(scene.streams[0])
+    scene.verifier()
+    scene.step()
+    assert told(scene.wait(GRACE)) == {"match": 6, "missing": 1}
 
 
 def test_memory_is_bounded_by_number():

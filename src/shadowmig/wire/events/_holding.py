@@ -10,24 +10,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 from operator import itemgetter
-from typing import Final
 from zlib import crc32
 
 from attrs import define, evolve
 
 from shadowmig.wire.events import _lags
 from shadowmig.wire.events._judge import GONE
-from shadowmig.wire.events._matched import Blind, Outcome, Plan, fault_of
+from shadowmig.wire.events._matched import BLINDS, Blind, Outcome, Plan, fault_of, joined
 from shadowmig.wire.events._order import Order
 from shadowmig.wire.events._partition import SIDES, Partition, Positions
 from shadowmig.wire.events._side import NEVER
-from shadowmig.wire.events._state import Commit, dumps
+from shadowmig.wire.events._state import Commit, dumps, mark_of
+from shadowmig.wire.events._text import BRIEF, brief
 from shadowmig.wire.events.event import Event, Place, text_of
 from shadowmig.wire.events.matching import NO_KEY, Matcher
 from shadowmig.wire.events.report import EventFault, EventVerdict, Where
-
-_BLINDS: Final = 64
 
 
 @define
@@ -62,7 +61,7 @@ class Holding:
         self._since_mark = 0
         self._saved: dict[Where, dict[str, _Saved]] = {side: {} for side in SIDES}
         self._open: Counter[tuple[int, Where]] = Counter()
-        self.matcher.blinds = [blind for part in parts for blind in part.blinds]
+        self.matcher.blinds = joined(blind for part in parts for blind in part.blinds)
         self._restore(parts, found)
 
     @property
@@ -117,7 +116,8 @@ class Holding:
     ) -> tuple[Sequence[str], Sequence[Event]]:
         """Give the keys of events, and the events that have one; the others are told."""
         if not self._plan.by_version:
-            return list(map(itemgetter(0), events)), events
+            names = list(map(itemgetter(0), events))
+            return list(map(brief, names)) if max(map(len, names), default=0) > BRIEF else names, events
         keys, keyed = [], []
         for event in events:
             key = self._plan.key(event)
@@ -172,12 +172,12 @@ class Holding:
 
     # Time, and what was lost.
 
-    def tick(self, production: float, sister: float) -> None:
-        """Judge by time. Both streams were taken up to these times, by production's clock."""
+    def tick(self, production: float, sister: float) -> bool:
+        """Judge by time; whether there is more of it. Both streams were taken up to these, by production's clock."""
         if self.recalling:
-            return
+            return False
         matcher = self.matcher
-        matcher.expire(production, sister)
+        more = matcher.expire(production, sister)
         as_of = min(production, sister)
         for half, shift in ((matcher.production, 0.0), (matcher.sister, matcher.offset)):
             oldest = next(iter(half.waiting.values()), None)
@@ -191,10 +191,11 @@ class Holding:
                 part.trail = [*part.trail[-1:], (production, dict(part.positions))]
         if mark:
             self._marked, self._since_mark = production, 0
+        return more
 
     def lost(self, where: Where, place: Place, times: tuple[float, float], why: str) -> None:
         """Note that entries up to a place may be gone that were written in between two times, and were not read."""
-        parts = [part for part in self.parts.values() if part.positions[where] < place]
+        parts = [part for part in self.parts.values() if () < part.positions[where] < place]
         self._blind(where, parts, times, why)
 
     def set_back(self, where: Where, place: Place, times: tuple[float, float]) -> None:
@@ -219,7 +220,7 @@ class Holding:
             last.end = max(last.end, end)
         else:
             blinds.append(Blind(where, begin, end, why))
-            del blinds[:-_BLINDS]
+            del blinds[:-BLINDS]
 
     # Committing.
 
@@ -239,31 +240,34 @@ class Holding:
         for number, part in parts.items():
             part.blinds = self.matcher.blinds
             checkpoint = part.checkpoint(self._open[number, "production"], self._open[number, "sister"])
-            commits.append(Commit(number, part.token, checkpoint, put[number], remove[number]))
+            commits.append(Commit(number, part.token, checkpoint, put[number], remove[number], part.kept))
+            part.kept = mark_of(checkpoint)
         return commits, out.faults
 
     def _save(self, where: Where, put: dict[int, dict[str, str]], remove: dict[int, list[str]]) -> None:
         """Tell what waits since the last commit, and what waits no more."""
         half = self.matcher.production if where == "production" else self.matcher.sister
         saved = self._saved[where]
-        for key in [key for key in saved if key not in half.waiting and key not in half.told]:
+        waits, told = half.waiting.__contains__, half.told.__contains__
+        for key in list(filterfalse(told, filterfalse(waits, saved))):
             gone = saved.pop(key)
             self._open[gone.partition, where] -= not gone.told
             remove[gone.partition].append(gone.name)
-        for key, event in half.waiting.items():
-            if key not in saved:
-                self._put(where, key, event, "", put)
-        for key, (event, verdict) in half.told.items():
-            if key not in saved or saved[key].told != verdict.value:
-                self._put(where, key, event, verdict.value, put)
-
-    def _put(self, where: Where, key: str, event: Event, told: str, put: dict[int, dict[str, str]]) -> None:
-        before = self._saved[where].get(key)
-        number = self._number(key) if before is None else before.partition
-        name = where[0] + text_of(event.entry)
-        self._open[number, where] += (not told) - (before is not None and not before.told)
-        self._saved[where][key] = _Saved(number, name, told)
-        put[number][name] = dumps([event.entry, key, event.at, event.id, told])
+        waiting = ((key, event, "") for key, event in reversed(half.waiting.items()))
+        given_up = ((key, event, verdict.value) for key, (event, verdict) in reversed(half.told.items()))
+        for held in (waiting, given_up):
+            for key, event, verdict in held:
+                number, before = self._number(key), saved.get(key)
+                row = _Saved(number, where[0] + text_of(event.entry), verdict)
+                if row == before:
+                    break  # what is new stands at the end
+                if before is not None:
+                    self._open[number, where] -= not before.told
+                    if before.name != row.name:
+                        remove[number].append(before.name)
+                saved[key] = row
+                self._open[number, where] += not verdict
+                put[number][row.name] = dumps([event.entry, key, event.at, event.id[:BRIEF], verdict])
 
     def _restore(self, parts: Sequence[Partition], found: Mapping[tuple[Where, Place], Event | None]) -> None:
         """Take up the events that waited when the checkpoints were committed, the oldest first."""

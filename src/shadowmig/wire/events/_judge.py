@@ -10,6 +10,7 @@ from attrs import frozen
 from shadowmig.given import differences
 from shadowmig.model import Difference, Undecodable
 from shadowmig.protocols import Comparator
+from shadowmig.wire.events._text import said
 from shadowmig.wire.events.event import Event, Reader
 from shadowmig.wire.events.report import EventVerdict, Where
 
@@ -65,21 +66,18 @@ class Judge:
             return unreadable(production, "production")
         elif type(sister.value) is Undecodable:
             return unreadable(sister, "sister")
-        try:
-            return self._judged(production, sister, equal)
-        except Exception as error:  # noqa: BLE001 - a comparator or a consumer may raise anything, and the next goes on
-            return Judgement(EventVerdict.BROKEN, note=f"{type(error).__name__}: {error}")
-
-    def _judged(self, production: Event, sister: Event, equal: bool) -> Judgement:
         counted: list[Difference] = []
         ignored = False
-        if not equal:
-            found = differences(self._compare(control=production.value, candidate=sister.value))
-            counted, ignored = [*found.found, *_beside(production, sister)], bool(found.ignored)
-        if self._consume is not None:
-            consumed = differences(self._consume(production, sister))
-            counted += map(_noted, consumed)
-            ignored = ignored or bool(consumed.ignored)
+        try:
+            if not equal:
+                found = differences(self._compare(control=production.value, candidate=sister.value))
+                counted, ignored = [*found.found, *_beside(production, sister)], bool(found.ignored)
+            if self._consume is not None:
+                consumed = differences(self._consume(production, sister))
+                counted += map(_noted, consumed)
+                ignored = ignored or bool(consumed.ignored)
+        except Exception as error:  # noqa: BLE001 - a comparator or a consumer may raise anything, and the next goes on
+            return Judgement(EventVerdict.BROKEN, note=said(error))
         if counted:
             return Judgement(EventVerdict.DIFFERENT, differences=tuple(counted))
         return IGNORED if ignored else EQUAL

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from shadowmig.errors import ConfigError, NotIsolated, StoreError
 from shadowmig.wire.events._holding import Holding
-from shadowmig.wire.events._matched import Blind, Plan
+from shadowmig.wire.events._matched import BEGIN, Blind, Plan
 from shadowmig.wire.events._partition import SIDES, Partition, Positions
 from shadowmig.wire.events._side import NEVER, Side
 from shadowmig.wire.events._state import FORMAT, State, dumps
@@ -75,8 +75,8 @@ class Leases:
         self._trouble = trouble
         self._member = uuid.uuid4().hex
         self._proved = False
-        self._begin: Positions | None = None
-        self._since = 0.0
+        self._begun = False
+        self._tended = False
         self._known: dict[int, Positions] = {}
         self._tend_at = NEVER
 
@@ -94,10 +94,8 @@ class Leases:
         try:
             if not self._proved:
                 self._prove()
-            if self._begin is None:
-                self._begin = self._found()
             if time.monotonic() >= self._tend_at:
-                self._tend(self._begin, commit)
+                self._tend(commit)
         except NotIsolated:
             raise
         except StoreError as error:
@@ -112,10 +110,13 @@ class Leases:
 
     def remember(self, holding: Holding) -> None:
         """Remember how far it was, in case that the state is lost."""
-        self._known |= {number: dict(part.trail[0][1]) for number, part in holding.parts.items()}
+        self._known = {number: dict(part.trail[0][1]) for number, part in holding.parts.items()}
 
     def leave(self) -> None:
-        """Give all leases back."""
+        """Give all leases back, if there are any."""
+        if not self._tended:
+            return
+        self._tended = False
         try:
             if self.holding is not None:
                 self._release({number: part.token for number, part in self.holding.parts.items()})
@@ -135,16 +136,18 @@ class Leases:
             )
         self._proved = True
 
-    def _found(self) -> Positions:
-        """Find where matching began, or let it begin."""
+    def _found(self) -> tuple[Positions, float]:
+        """Find where matching began, or let it begin; and up to which time nothing is known of production."""
         options = self._options
+        # Of a state that was lost nothing is left that the beginning of then would go with.
+        now = self._begun or options.begin == "now"
         fixed = {"format": FORMAT, "partitions": options.partitions, "by_version": options.plan.by_version}
         kept = self._state.begin(None)
         if kept is None:
             # The sister first: what production writes from now on comes later in the sister.
             ends = {side: self._sides[side].source.end() for side in reversed(SIDES)}
-            proposal: dict[str, Any] = {**fixed, "at": ends["production"].now, "blind": options.begin == "now"}
-            proposal |= {side: ends[side].position if options.begin == "now" else () for side in SIDES}
+            proposal: dict[str, Any] = {**fixed, "at": ends["production"].now, "blind": now}
+            proposal |= {side: ends[side].position if now else () for side in SIDES}
             kept = self._state.begin(dumps(proposal))
         told = json.loads(kept or "{}")
         for name, value in fixed.items():
@@ -155,11 +158,13 @@ class Leases:
                     field=name,
                     value=value,
                 )
-        self._since = told["at"] if told["blind"] else NEVER
-        return {side: tuple(told[side]) for side in SIDES}
+        self._begun = True
+        return {side: tuple(told[side]) for side in SIDES}, told["at"] if told["blind"] else NEVER
 
-    def _tend(self, begin: Positions, commit: Callable[[], None]) -> None:
+    def _tend(self, commit: Callable[[], None]) -> None:
         """Renew the leases; load what is held, if that has changed."""
+        begin = None if self._begun else self._found()
+        self._tended = True
         parts = {} if self.holding is None else self.holding.parts
         held = self._state.tend(self._member, {number: part.token for number, part in parts.items()})
         self._tend_at = time.monotonic() + self._options.lease / 4
@@ -170,29 +175,29 @@ class Leases:
         if parts and self.holding is None:
             return  # what became of it is not known, so other tokens are needed
         self._release({number: token for number, token in held.tokens.items() if number not in wanted})
-        self.drop()
+        self.holding = None
+        self._tend_at = time.monotonic() + self._options.lease / 4
         if wanted:
-            self._tend_at = time.monotonic() + self._options.lease / 4
-            self.holding = self._load(wanted, begin)
+            self.holding = self._load(wanted, *(begin or self._found()))
             if self.holding is None:
                 self._tend_at = NEVER
-        else:
-            self._tend_at = time.monotonic() + self._options.lease / 4
 
     def _release(self, tokens: Mapping[int, str]) -> None:
         for number, token in tokens.items():
             self._state.release(number, token)
 
-    def _load(self, tokens: Mapping[int, str], begin: Positions) -> Holding | None:
+    def _load(self, tokens: Mapping[int, str], begin: Positions, since: float) -> Holding | None:
         """Load partitions; ``None`` if a lease was lost, or a stream cannot be read in which something waits."""
         parts = []
         for number, token in tokens.items():
             checkpoint, waiting = self._state.load(number)
+            part = Partition.load(number, token, checkpoint, waiting, self._known.get(number, begin))
+            if checkpoint is None and since > NEVER:
+                part.blinds.append(Blind("production", 0.0, since, BEGIN))
             if checkpoint is None and number in self._known:
                 self._trouble("state", LookupError("it was lost"))
-            part = Partition.load(number, token, checkpoint, waiting, self._known.get(number, begin))
-            if checkpoint is None and self._since > NEVER:
-                part.blinds.append(Blind("production", 0.0, self._since, "begin"))
+                # It may have been emptied together with the sister's stream.
+                part.blinds.append(Blind("sister", 0.0, since, BEGIN))
             parts.append(part)
             if not self._renew(tokens):
                 return None

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from shadowmig.wire.events._judge import Judge
+from shadowmig.wire.events._text import brief
 from shadowmig.wire.events.event import Event
 from shadowmig.wire.events.report import EventFault, EventVerdict, Where, moment
+
+BLINDS: Final = 64
+"""Times of which entries may be lost that are kept; the oldest go."""
+
+BEGIN: Final = "begin"
+"""Why nothing is known of what was before matching began."""
 
 
 @frozen
@@ -42,9 +49,14 @@ class Plan:
     def key(self, event: Event) -> str | None:
         """Give what an event is matched by; ``None`` if it tells no entity or no version."""
         if not self.by_version:
-            return event.id
+            return brief(event.id)
         entity, version = event.entity, event.version
-        return None if entity is None or version is None else f"{entity}\0{version!r}"
+        if entity is None or version is None:
+            return None
+        try:
+            return brief(f"{entity}\0{version!r}")
+        except Exception:  # noqa: BLE001 - a version of any kind may have no form
+            return None
 
 
 @define
@@ -82,6 +94,23 @@ class Blind:
     end: float
     why: str
 
+    def __str__(self) -> str:
+        return f"entries of {self.where} may be lost: {self.why}"
+
+
+def joined(blinds: Iterable[Blind]) -> list[Blind]:
+    """Give times that touch as one: what several partitions have noted is mostly the same."""
+    found: list[Blind] = []
+    last: dict[tuple[Where, str], Blind] = {}
+    for blind in sorted(blinds, key=lambda each: each.begin):
+        before = last.get((blind.where, blind.why))
+        if before is not None and blind.begin <= before.end:
+            before.end = max(before.end, blind.end)
+        else:
+            found.append(evolve(blind))
+            last[blind.where, blind.why] = found[-1]
+    return sorted(found, key=lambda each: each.end)[-BLINDS:]
+
 
 @define(eq=False)
 class Half:
@@ -95,6 +124,38 @@ class Half:
 
     waiting: dict[str, Event] = field(factory=dict)
     told: dict[str, tuple[Event, EventVerdict]] = field(factory=dict)
+
+    def surplus(self, most: int, most_bytes: int, largest: int) -> int:
+        """Count the oldest that wait and are too many; ``largest`` is no less than the bytes of any."""
+        waiting = self.waiting
+        count = max(0, len(waiting) - most)
+        if len(waiting) * largest > most_bytes:
+            size = sum(event.size for event in waiting.values())
+            for number, event in enumerate(waiting.values()):
+                if size <= most_bytes:
+                    return max(count, number)
+                size -= event.size
+        return count
+
+    def due(self, until: float, surplus: int) -> Iterator[tuple[str, Event, str]]:
+        """Give those that wait no more, with a note: what was written up to a time, and the oldest too many."""
+        for number, (key, event) in enumerate(self.waiting.items()):
+            if event.at <= until:
+                yield key, event, ""
+            elif number < surplus:
+                yield key, event, "too many events were waiting"
+            else:
+                return
+
+    def forget(self, until: float, surplus: int) -> None:
+        """Forget what was told of: what was written up to a time, and the oldest too many."""
+        gone = []
+        for number, (key, (event, _)) in enumerate(self.told.items()):
+            if number >= surplus and event.at > until:
+                break
+            gone.append(key)
+        for key in gone:
+            del self.told[key]
 
     def knows(self, keys: Iterable[str]) -> bool:
         """Whether any of these is here."""

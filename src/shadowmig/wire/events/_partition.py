@@ -11,7 +11,7 @@ from attrs import define, field
 
 from shadowmig.errors import StoreError
 from shadowmig.wire.events._matched import Blind
-from shadowmig.wire.events._state import FORMAT, dumps
+from shadowmig.wire.events._state import FORMAT, dumps, mark_of
 from shadowmig.wire.events.event import Place
 from shadowmig.wire.events.report import Where
 
@@ -37,6 +37,7 @@ class Partition:
         longest: The longest lag, in seconds.
         blinds: Times of which entries may be lost.
         waiting: The events that wait, by name, as they were saved.
+        kept: The mark of the checkpoint that was kept last; see `Commit`.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Partition:
     longest: float = 0.0
     blinds: list[Blind] = field(factory=list)
     waiting: dict[str, Any] = field(factory=dict)
+    kept: str = ""
 
     @classmethod
     def load(
@@ -69,6 +71,7 @@ class Partition:
             told["longest"],
             [Blind(*each) for each in told["blinds"]],
             {name: json.loads(text) for name, text in waiting.items()},
+            mark_of(checkpoint),
         )
 
     def places(self, where: Where) -> list[Place]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from shadowmig.stores._redis_values import as_bytes, as_name, decoded, pairs
 from shadowmig.stores.streams import Stream
 from shadowmig.wire.events.event import Event, Place, Reader
+
+_NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class RedisReader(Reader):
@@ -56,13 +59,30 @@ class RedisReader(Reader):
         event = Event("", 0.0, [] if item is None else [self._payload, item], b"0-0", 0, self)
         return event.entity, event.version
 
+    def fill(self, events: Iterable[Event]) -> None:
+        """Decode the payloads of those that are not decoded."""
+        codec, name = self._codec, self._payload
+        if codec is None or name is None:
+            return
+        decode = codec.decode
+        for event in events:
+            raw, made = event.raw, event.__dict__
+            # What is not as usual is left to when the value is asked for.
+            if "value" not in made and len(raw) > 3 and raw[2] == name:
+                try:
+                    made["value"] = decode(raw[3], 0)
+                except Exception as error:  # noqa: BLE001  # a codec may raise anything, and that is a finding
+                    made["value"] = event.failed(error)
+
     def beside(self, event: Event) -> Mapping[str, bytes] | None:
         """Give the fields that are neither the payload nor the id."""
         if not self._beside:
             return None
-        own, raw = (self._payload, self._id), event.raw
-        names = [name for name in raw[::2] if name not in own]
-        return {as_name(name): field_of(raw, name) or b"" for name in names} if names else {}
+        payload, id_, raw = self._payload, self._id, event.raw
+        if len(raw) == 4 and raw[2] == payload and raw[0] == id_:
+            return _NOTHING
+        names = [name for name in raw[::2] if name not in (payload, id_)]
+        return {as_name(name): field_of(raw, name) or b"" for name in names}
 
     def _decode(self, event: Event) -> Any:
         if self._payload is not None:

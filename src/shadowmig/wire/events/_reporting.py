@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from shadowmig.wire.events import _lags
+from shadowmig.wire.events._matched import Blind, joined
 from shadowmig.wire.events._partition import read
 from shadowmig.wire.events._state import State
 from shadowmig.wire.events.report import BESIDE, PRIMARY, EventFault, EventReport, Gap, moment
@@ -24,9 +25,10 @@ def report(name: str, state: State, troubles: Mapping[str, int]) -> EventReport:
         lags.update({int(bucket): count for bucket, count in each["lags"].items()})
     ends = [None if each is None else each["as_of"] for each in told]
     sure = [end for end in ends if end is not None]
-    gaps = dict.fromkeys(
-        Gap(where, moment(begin), moment(end), why) for each in kept for where, begin, end, why in each["blinds"]
-    )
+    gaps = [
+        Gap(blind.where, moment(blind.begin), moment(blind.end), blind.why)
+        for blind in joined(Blind(*told) for each in kept for told in each["blinds"])
+    ]
     return EventReport(
         name,
         production=counts["production"],

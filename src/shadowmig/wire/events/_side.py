@@ -14,6 +14,9 @@ NEVER: Final = float("-inf")
 
 _SAMPLES: Final = 64
 
+_DRIFT: Final = 0.1
+"""Seconds by which two clocks may part between some reads without one of them having been set."""
+
 
 class Side:
     """
@@ -28,9 +31,10 @@ class Side:
         failed: Whether the last read failed.
     """
 
-    def __init__(self, where: Where, source: EventSource) -> None:
+    def __init__(self, where: Where, source: EventSource, *, measured: bool = True) -> None:
         self.where = where
         self.source = source
+        self._measured = measured
         self.failed = False
         self._clocks: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
         self.rewind(())
@@ -55,10 +59,22 @@ class Side:
         return self._page.events[self._taken].at
 
     @property
-    def clock(self) -> tuple[float, float]:
+    def clock(self) -> tuple[float, float] | None:
         """How far the stream's clock is before our monotonic one, in seconds, and how exactly that is known."""
-        spread, ahead = min(self._clocks, default=(0.0, 0.0))
+        if not self._clocks:
+            return None
+        spread, ahead = min(self._clocks)
         return ahead, spread
+
+    def _note(self, ahead: float, spread: float) -> None:
+        """Note how far the stream's clock was, to half a round trip, before our monotonic one."""
+        if self.clock is not None:
+            known, other = self.clock
+            if self._measured and abs(ahead - known) > (spread + other) / 2 + _DRIFT:
+                # The clock was set. What it told before is told anew.
+                self.frontier += ahead - known
+                self._clocks.clear()
+        self._clocks.append((spread, ahead))
 
     def fetch(self, count: int) -> Page | None:
         """Read the next page, if all of the last one was taken."""
@@ -67,8 +83,7 @@ class Side:
         begun, self.failed = time.monotonic(), True
         page = self.source.read(self.position, count=count)
         spread, self.failed = time.monotonic() - begun, False
-        # Asked for first, so the server's time is from the first half of the round trip, more or less.
-        self._clocks.append((spread, page.now - begun - spread / 2))
+        self._note(page.now - begun - spread / 2, spread)
         self.ended = page.ended
         self._page, self._taken = page, 0
         if not page.events:

@@ -8,6 +8,7 @@ token, so a process that lost its lease without knowing changes nothing any more
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 import threading
@@ -32,6 +33,7 @@ class Commit:
         checkpoint: How far it has come; JSON.
         put: Events that wait now, by a name for each; JSON.
         remove: Names of events that wait no more.
+        after: The mark of the checkpoint that this one goes on from, as `mark_of` gives it; empty if it is the first.
     """
 
     partition: int
@@ -39,6 +41,7 @@ class Commit:
     checkpoint: str
     put: Mapping[str, str] = Factory(dict)
     remove: Sequence[str] = ()
+    after: str = ""
 
 
 @frozen
@@ -88,7 +91,10 @@ class State(Protocol):
 
     def commit(self, commits: Sequence[Commit], faults: Sequence[str]) -> bool:
         """
-        Keep what came, and append faults to their list; all of it, or nothing if a token is not that of its lease.
+        Keep what came, and append faults to their list; all of it, or nothing.
+
+        Nothing is kept if a token is not that of its lease, or if a checkpoint that is there is another than the one to
+        go on from: a server that was set back, as by a replica that took over too early, has lost what came with that.
 
         Returns:
             Whether it was kept.
@@ -216,7 +222,9 @@ class MemoryState:
 
     def _held(self, commit: Commit) -> bool:
         lease = self._leases.get(commit.partition)
-        return lease is not None and lease.token == commit.token and lease.end > self._clock()
+        kept = self._checkpoints.get(commit.partition)
+        held = lease is not None and lease.token == commit.token and lease.end > self._clock()
+        return held and commit.after == ("" if kept is None else mark_of(kept))
 
     def release(self, partition: int, token: str) -> None:
         """Do what `State.release` says."""
@@ -252,6 +260,11 @@ _TOKENS: Final = itertools.count(1)
 
 def _token(member: str) -> str:
     return f"{member}:{next(_TOKENS)}"
+
+
+def mark_of(checkpoint: str) -> str:
+    """Give what tells a checkpoint from others."""
+    return hashlib.sha1(checkpoint.encode(), usedforsecurity=False).hexdigest()
 
 
 dumps: Final = json.JSONEncoder(separators=(",", ":")).encode

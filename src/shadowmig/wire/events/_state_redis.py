@@ -5,7 +5,8 @@ All keys begin with ``shadowmig:events:{name}:``. What changes together changes 
 step; a script that was sent by a process that has lost its lease does nothing.
 
 Danger: a server that loses what it has confirmed (one without persistence that starts anew, a replica that takes over
-too early) loses verdicts with it. They are then found anew from where this process remembers, or from now on.
+too early) loses verdicts with it. They are then found anew from what is left, else from where a process that runs
+remembers, else from now on.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from shadowmig.stores._redis_steps import Command, Gate
 from shadowmig.stores._redis_values import as_bytes, pairs
 from shadowmig.wire.events._state import Commit, Held
 
+# Where the server's clock was set back, members and leases from later than now are taken for gone.
 _TEND: Final = """
 local members, member, life = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', members, now, member)
 redis.call('ZREMRANGEBYSCORE', members, '-inf', now - life)
+redis.call('ZREMRANGEBYSCORE', members, '(' .. now, '+inf')
 local token = member .. ':' .. time[1] .. ':' .. time[2]
 local partitions = #KEYS - 1
 local share = math.ceil(partitions / redis.call('ZCARD', members))
@@ -39,7 +42,7 @@ local free = {}
 for number = 1, partitions do
   local key = KEYS[number + 1]
   local holder = redis.call('GET', key)
-  if not holder then
+  if not holder or redis.call('PTTL', key) > life then
     free[#free + 1] = number
   elseif string.sub(holder, 1, #member + 1) == member .. ':' then
     if holder ~= ARGV[number + 2] then holder = token end
@@ -61,9 +64,11 @@ return mine
 _COMMIT: Final = """
 local parts, most, faults = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 for part = 1, parts do
-  if redis.call('GET', KEYS[part * 3 - 1]) ~= ARGV[part + 3] then return 0 end
+  if redis.call('GET', KEYS[part * 3 - 1]) ~= ARGV[part * 2 + 2] then return 0 end
+  local kept = redis.call('GET', KEYS[part * 3])
+  if (kept and redis.sha1hex(kept) or '') ~= ARGV[part * 2 + 3] then return 0 end
 end
-local at = parts + 4
+local at = parts * 2 + 4
 for part = 1, parts do
   redis.call('SET', KEYS[part * 3], ARGV[at])
   local put, remove = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -121,7 +126,7 @@ class RedisState:
         self._gate = Gate(self._server.name)
         self._prefix = b"shadowmig:events:{%s}:" % as_bytes(name)
         self._partitions = partitions
-        self._lease = round(lease * 1000)
+        self._lease = max(1, round(lease * 1000))
         self._most = most_faults
         self._timeout = timeout
         self._lines: dict[int, Lines] = {}
@@ -163,7 +168,8 @@ class RedisState:
     def commit(self, commits: Sequence[Commit], faults: Sequence[str]) -> bool:
         """Do what `State.commit` says, in one round trip."""
         keys = [self._key("faults")]
-        values: list[Any] = [len(commits), self._most, len(faults), *(commit.token for commit in commits)]
+        values: list[Any] = [len(commits), self._most, len(faults)]
+        values += [each for commit in commits for each in (commit.token, commit.after)]
         for commit in commits:
             keys += [self._key(what, commit.partition) for what in ("lease", "checkpoint", "waiting")]
             values += [commit.checkpoint, len(commit.put), len(commit.remove)]

@@ -54,8 +54,8 @@ class Verifier:
         self.commits = 0
         self._options = options
         self._sides: dict[Where, Side] = {
-            "production": Side("production", production),
-            "sister": Side("sister", sister),
+            "production": Side("production", production, measured=options.ahead is None),
+            "sister": Side("sister", sister, measured=options.ahead is None),
         }
         self._production, self._sister = self._sides["production"], self._sides["sister"]
         self._state = state
@@ -89,7 +89,7 @@ class Verifier:
         deadline = time.monotonic() + self._options.lease / 8
         busy = self._take(self._production, holding, deadline)
         busy = self._take(self._sister, holding, deadline) or busy
-        holding.tick(self._production.frontier, self._sister.frontier - self._shift[0])
+        busy = holding.tick(self._production.frontier, self._sister.frontier - self._ahead(self._sister)) or busy
         out = holding.matcher.out
         # At once where there is time for it.
         if time.monotonic() >= self._commit_at or len(out.faults) > _FAULTS or (out.counts and not busy):
@@ -140,13 +140,17 @@ class Verifier:
         return holding.matcher.crowded and bool(sister.rows or sister.failed or not sister.ended)
 
     def _fetch(self, side: Side, holding: Holding) -> None:
-        before, frontier = side.position, side.frontier
+        before, frontier = side.position, side.frontier - self._ahead(side)
         try:
             page = side.fetch(self._options.page)
             if page is None:
                 return
             if page.loss:
                 self._lost(side, page, frontier, holding)
+            elif not before and page.events:
+                # Read from where it begins, it does not tell what is gone of what was read before.
+                first = page.events[0]
+                holding.lost(side.where, first.entry, (frontier, first.at - self._ahead(side)), "trimmed")
         except StoreError as error:
             self.trouble(side.where, error)
             if side.position != before:
@@ -156,12 +160,11 @@ class Verifier:
             holding.matcher.largest = holding.order.largest = largest
 
     def _lost(self, side: Side, page: Page, frontier: float, holding: Holding) -> None:
-        """Note that entries may be gone, and find where to go on."""
-        where, shift = side.where, self._shift[0] if side is self._sister else 0.0
-        begin = frontier if frontier == NEVER else frontier - shift
+        """Note that entries may be gone since a time by production's clock, and find where to go on."""
+        where, ahead = side.where, self._ahead(side)
         if page.loss == "trimmed":
             place, end = (page.events[0].entry, page.events[0].at) if page.events else (page.position, page.now)
-            holding.lost(where, place, (begin, end - shift), page.loss)
+            holding.lost(where, place, (frontier, end - ahead), page.loss)
             return
         place = page.position
         parts = holding.parts.values()
@@ -171,7 +174,7 @@ class Verifier:
         if not any(side.source.find(seen)):
             place = ()
         side.rewind(place)
-        holding.set_back(where, place, (begin, page.now - shift))
+        holding.set_back(where, place, (frontier, page.now - ahead))
 
     # Judging.
 
@@ -180,8 +183,14 @@ class Verifier:
         """How far the sister's clock is before production's, in seconds, and how exactly that is known."""
         if self._options.ahead is not None:
             return self._options.ahead, 0.0
-        (production, one), (sister, other) = self._production.clock, self._sister.clock
-        return sister - production, one + other
+        production, sister = self._production.clock, self._sister.clock
+        if production is None or sister is None:
+            return 0.0, 0.0
+        return sister[0] - production[0], sister[1] + production[1]
+
+    def _ahead(self, side: Side) -> float:
+        """How far a stream's clock is before production's, in seconds."""
+        return self._shift[0] if side is self._sister else 0.0
 
     def _until(self) -> float:
         """Up to when the sister may be taken, by her own clock."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
 from shadowmig.errors import CodecUnavailable
 from shadowmig.model import Undecodable
+from shadowmig.wire.events._text import said
 
 Place: TypeAlias = tuple[int, ...]
 """
@@ -81,8 +82,8 @@ class Reader:
 
     def entity_of(self, event: Event) -> str | None:
         """Tell what it is about, as text."""
-        told = _told(self.entity, event)
-        return None if told is None else str(told)
+        told: str | None = _told(self.entity, event, str)
+        return told
 
     def keep(self, events: Sequence[Event]) -> Sequence[Any]:
         """Give what is enough to tell entity and version of each, in little room."""
@@ -92,6 +93,9 @@ class Reader:
         """Tell entity and version, from what `keep` gave."""
         event: Event = item
         return event.entity, event.version
+
+    def fill(self, events: Iterable[Event]) -> None:
+        """Decode those that are not, where that costs less for many than for each when its value is asked for."""
 
     def beside(self, event: Event) -> Mapping[str, bytes] | None:
         """Give names and values that it has beside its value and that are to be compared; ``None`` for none."""
@@ -176,8 +180,12 @@ class Event(_Row):
         try:
             return self.reader.decode(self)
         except Exception as error:  # noqa: BLE001  # a codec may raise anything, and that is a finding
-            self.unavailable = isinstance(error, CodecUnavailable)
-            return Undecodable(f"{type(error).__name__}: {error}"[:_REASON], self.size)
+            return self.failed(error)
+
+    def failed(self, error: Exception) -> Undecodable:
+        """Give the value of an event that cannot be decoded."""
+        self.unavailable = isinstance(error, CodecUnavailable)
+        return Undecodable(said(error)[:_REASON], self.size)
 
     @property
     def readable(self) -> bool:
@@ -195,11 +203,12 @@ class Event(_Row):
         return _told(self.reader.version, self)
 
 
-def _told(take: Callable[[Any], Any] | None, event: Event) -> Any:
-    if take is None or not event.readable:
+def _told(take: Callable[[Any], Any] | None, event: Event, form: Callable[[Any], Any] | None = None) -> Any:
+    if take is None or type(event.value) is Undecodable:
         return None
     try:
-        return take(event.value)
+        told = take(event.value)
+        return told if told is None or form is None else form(told)
     except Exception:  # noqa: BLE001  # an event of another shape does not tell it
         return None
 

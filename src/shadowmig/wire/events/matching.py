@@ -8,11 +8,12 @@ verdict yet, and remembers for a while what has one, so that a doubled event is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice, repeat
+from operator import attrgetter
 from typing import Any, Final
 
 from shadowmig.wire.events._judge import Judgement, unreadable
-from shadowmig.wire.events._matched import Blind, Half, Outcome, Plan, fault_of
+from shadowmig.wire.events._matched import BEGIN, Blind, Half, Outcome, Plan, fault_of
 from shadowmig.wire.events.event import Event
 from shadowmig.wire.events.report import EventFault, EventVerdict, Where
 
@@ -24,6 +25,9 @@ ALONE: Final = 2
 
 _FIRM: Final = (EventVerdict.MISSING, EventVerdict.UNEXPECTED)
 """What was told as a fault of the candidate, so that taking it back is told as well."""
+
+_AT_ONCE: Final = 1000
+"""Events of one stream that are given up before there is a commit, for that is one message and has its time."""
 
 NO_KEY: Final = "it tells no entity or no version"
 
@@ -71,12 +75,10 @@ class Matcher:
     def take_sister(self, keys: Sequence[str], events: Sequence[Event]) -> None:
         """Take entries of the sister."""
         # What most of them are is written out: the same bytes, in time, known to both and to nobody before.
-        pop, quick, shift, late = self.production.waiting.pop, not self._plan.judge.slow, self.offset, self._plan.late
-        out = self.out
+        shift, late, out = self.offset, self._plan.late, self.out
         lags, equal = out.lags, []
-        for key, event in zip(keys, events, strict=True):
-            other = pop(key, None)
-            if other is not None and quick and other.raw == event.raw:
+        for key, other, event, alike in self._paired(keys, events):
+            if other is not None and alike:
                 lag = event.at - other.at - shift
                 if lag <= late:
                     lags.append(lag)
@@ -141,37 +143,34 @@ class Matcher:
 
     # Time.
 
-    def expire(self, production: float, sister: float) -> None:
+    def expire(self, production: float, sister: float) -> bool:
         """
         Give up what was waited for long enough, and forget what was remembered for long.
 
         Args:
             production: The time up to which production's stream was taken, by its own clock.
             sister: The time up to which the sister's was taken, by production's clock.
+
+        Returns:
+            Whether there is more to be given up, once this is committed.
         """
-        plan = self._plan
+        plan, more = self._plan, False
         for half, until, shift, give_up in (
-            (self.production, sister, 0.0, self._give_up_production),
-            (self.sister, production, self.offset, self._give_up_sister),
+            (self.production, sister - plan.grace, 0.0, self._give_up_production),
+            (self.sister, production - plan.grace, self.offset, self._give_up_sister),
         ):
-            while half.waiting:
-                key, event = next(iter(half.waiting.items()))
-                if event.at - shift + plan.grace > until:
-                    break
-                give_up(key, event, "")
-            while half.told:
-                key = next(iter(half.told))
-                kept = half.told[key][0].at - shift + plan.grace + plan.remember > min(production, sister)
-                if kept and len(half.told) <= plan.most_open:
-                    break
-                del half.told[key]
-            for key, event in list(islice(half.waiting.items(), self._surplus(half))):
-                give_up(key, event, "too many events were waiting")
+            surplus = half.surplus(plan.most_open, plan.most_bytes, self.largest)
+            gone = list(islice(half.due(until + shift, surplus), _AT_ONCE))
+            for key, event, note in gone:
+                give_up(key, event, note)
+            more = more or len(gone) == _AT_ONCE
+            half.forget(min(production, sister) + shift - plan.grace - plan.remember, len(half.told) - plan.most_open)
         if len(self._seen) > 2 * plan.most_seen:
             self._seen = dict(islice(self._seen.items(), plan.most_seen, None))
             self._spare.clear()
         oldest = min(production, sister) - 2 * (plan.grace + plan.remember)
         self.blinds = [each for each in self.blinds if each.end > oldest]
+        return more
 
     @property
     def crowded(self) -> bool:
@@ -179,18 +178,20 @@ class Matcher:
         waiting = len(self.production.waiting)
         return waiting > self._plan.most_open // 2 or waiting * self.largest > self._plan.most_bytes // 2
 
-    def _surplus(self, half: Half) -> int:
-        """Count the oldest events that are too many."""
-        count = max(0, len(half.waiting) - self._plan.most_open)
-        if len(half.waiting) * self.largest > self._plan.most_bytes:
-            size = sum(event.size for event in half.waiting.values())
-            for number, event in enumerate(half.waiting.values()):
-                if size <= self._plan.most_bytes:
-                    return max(count, number)
-                size -= event.size
-        return count
-
     # What comes of them.
+
+    def _paired(self, keys: Sequence[str], events: Sequence[Event]) -> Iterable[tuple[str, Event | None, Event, bool]]:
+        """Give the sister's events with production's, if that waits, and whether their bytes are the same."""
+        others = list(map(self.production.waiting.pop, keys, repeat(None)))
+        both, slow = zip(others, events, strict=True), self._plan.judge.slow
+        alike = [not slow and other is not None and other.raw == event.raw for other, event in both]
+        if not slow and not all(alike):
+            pairs = zip(others, events, alike, strict=True)
+            unlike = [(other, event) for other, event, same in pairs if not same and other is not None]
+            for side in zip(*unlike, strict=True):
+                for reader, some in groupby(side, attrgetter("reader")):
+                    reader.fill(some)
+        return zip(keys, others, events, alike, strict=True)
 
     def _equal(self, keys: list[str]) -> None:
         out = self.out
@@ -270,7 +271,7 @@ class Matcher:
         half = self.production
         del half.waiting[key]
         at = event.at
-        note = note or self._blind("sister", at - self._plan.late, at + self._plan.grace)
+        note = note or str(self._blind("sister", at - self._plan.late, at + self._plan.grace) or "")
         verdict = EventVerdict.LOST_SIGHT if note else EventVerdict.MISSING
         half.told[key] = event, verdict
         self.out.count(verdict.value)
@@ -280,7 +281,10 @@ class Matcher:
         half = self.sister
         del half.waiting[key]
         at = event.at - self.offset
-        note = note or self._blind("production", at - self._plan.grace, at + self._plan.late)
+        blind = self._blind("production", at - self._plan.grace, at + self._plan.late)
+        if blind is not None and blind.why == BEGIN:
+            return  # its partner, too, was before matching began
+        note = note or str(blind or "")
         verdict = EventVerdict.LOST_SIGHT if note else EventVerdict.UNEXPECTED
         if not event.readable:
             judgement = unreadable(event, "sister")
@@ -288,12 +292,10 @@ class Matcher:
         half.told[key] = event, verdict
         self.out.beside(verdict, self._fault(verdict, "sister", None, event, note=note))
 
-    def _blind(self, where: Where, begin: float, end: float) -> str:
-        """Say why the other entry may have been there all the same."""
-        for blind in self.blinds:
-            if blind.where == where and blind.begin <= end and begin <= blind.end:
-                return f"entries of {where} may be lost: {blind.why}"
-        return ""
+    def _blind(self, where: Where, begin: float, end: float) -> Blind | None:
+        """Tell why the other entry may have been there all the same."""
+        found = (each for each in self.blinds if each.where == where and each.begin <= end and begin <= each.end)
+        return next(found, None)
 
     def _fault(
         self, verdict: EventVerdict, where: Where, production: Event | None, sister: Event | None, **more: Any

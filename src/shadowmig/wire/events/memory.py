@@ -71,19 +71,19 @@ class MemoryEvents:
 
     def read(self, after: Place, *, count: int = 1000) -> Page:
         """Do what `EventSource.read` says."""
-        now, last = self._clock(), self._first + len(self._entries) - 1
+        now, end = self._clock(), self._end()
         begin = after[0] if after else self._first - 1
-        if begin > last:
-            return Page((), (last,), now, loss="remade")
+        if after > end:
+            return Page((), end, now, loss="remade")
         index = begin - self._first + 1
         events = [self._event(entry) for entry in self._entries[max(index, 0) : max(index, 0) + count]]
         ended = max(index, 0) + len(events) == len(self._entries)
-        position = events[-1].entry if events else (last,)
+        position = events[-1].entry if events else end
         return Page(events, position, now, ended, "trimmed" if index < 0 else "")
 
     def end(self) -> Page:
         """Tell where the stream ends now."""
-        return Page((), (self._first + len(self._entries) - 1,), self._clock())
+        return Page((), self._end(), self._clock())
 
     def find(self, entries: Sequence[Place]) -> list[Event | None]:
         """Read single entries again."""
@@ -96,6 +96,11 @@ class MemoryEvents:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _end(self) -> Place:
+        """Give the place of the last entry that there was."""
+        last = self._first + len(self._entries) - 1
+        return (last,) if last else ()
 
     def _event(self, entry: tuple[Place, float, str, Any]) -> Event:
         place, at, name, held = entry

@@ -154,7 +154,8 @@ class RedisEvents:
         """Tell where the stream ends now."""
         now = _clock(self._ask_one(("TIME",)))
         info = self._info()
-        return Page((), () if info is None else place_of(info[b"last-generated-id"]), now)
+        last = (0, 0) if info is None else place_of(info[b"last-generated-id"])
+        return Page((), last if any(last) else (), now)
 
     def find(self, entries: Sequence[Place]) -> list[Event | None]:
         """Read single entries again, some hundred in one round trip."""

@@ -27,13 +27,15 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from shadowmig.compare import structural
-from shadowmig.errors import ConfigError, StoreError
+from shadowmig.errors import StoreError
 from shadowmig.given import seconds
 from shadowmig.protocols import Comparator
 from shadowmig.wire.events import _reporting
+from shadowmig.wire.events._checking import check_choices, check_parts, check_until
 from shadowmig.wire.events._judge import Judge, consuming
 from shadowmig.wire.events._leases import Options
 from shadowmig.wire.events._matched import Plan
+from shadowmig.wire.events._running import Here, Run
 from shadowmig.wire.events._state import MemoryState, State
 from shadowmig.wire.events._verifier import Verifier
 from shadowmig.wire.events.event import Event, EventSource
@@ -102,16 +104,16 @@ class EventStream:
         on_verdict: Callable[[EventFault], object] | None = None,
         tuning: EventTuning = _TUNING,
     ) -> None:
-        _check(name, production, sister, match, begin)
-        for what, function in (("compare", compare), ("covered", covered), ("on_verdict", on_verdict)):
-            if function is not None and not callable(function):
-                raise ConfigError(f"{what} is {function!r}.", remedy="Give a function.", field=what, value=function)
-        if consumer is not None and not callable(getattr(consumer, "compare", consumer)):
-            raise ConfigError(
-                f"consumer is {consumer!r}.", remedy="Give a Consumer, or a function.", field="consumer", value=consumer
-            )
-        if not isinstance(tuning, EventTuning):
-            raise ConfigError(f"tuning is {tuning!r}.", remedy="Use EventTuning(...).", field="tuning", value=tuning)
+        check_choices(name, match, begin)
+        check_parts(
+            production=production,
+            sister=sister,
+            consumer=consumer,
+            tuning=tuning,
+            compare=compare,
+            covered=covered,
+            on_verdict=on_verdict,
+        )
         self._name = name
         self._tuning = tuning
         self._sources = production, sister
@@ -136,7 +138,7 @@ class EventStream:
             on_verdict=on_verdict,
         )
         self._state = self._stated(state)
-        self._here: dict[int, _Here] = {}
+        self._here: dict[int, Here] = {}
 
     def __repr__(self) -> str:
         return f"<EventStream {self._name!r}>"
@@ -156,39 +158,48 @@ class EventStream:
         It goes on whatever servers do: what cannot be read is not judged, and troubles are counted in the report.
 
         Args:
-            until: A time: until all that was written up to then is judged, by all processes. Or a function of the
-                report, which tells after each commit whether it is enough. By default until `stop`.
+            until: A time with its zone: until all that was written up to then is judged, by all processes. Or a
+                function of the report, which tells after each commit whether it is enough. By default until `stop`.
 
         Raises:
-            ConfigError: Other options are in the state under this name.
+            ConfigError: Other options are in the state under this name, or ``until`` is something else.
             NotIsolated: Production and sister are one, or the state would be kept in production.
         """
-        here = self._mine()
-        with here.running:
-            try:
-                self._loop(here, until)
-            finally:
-                here.verifier.close()
+        check_until(until)
+        self._run(Run(threading.current_thread()), until)
 
     def start(self) -> Self:
         """Do what `run` does, in a thread. Does nothing if that is running in this process."""
         here = self._mine()
-        if here.thread is None or not here.thread.is_alive():
-            here.stopped.clear()
-            here.thread = threading.Thread(target=self._quietly, name=f"shadowmig-events-{self._name}", daemon=True)
-            here.thread.start()
+        if not here.started:
+            name = f"shadowmig-events-{self._name}"
+            run = Run(threading.Thread(target=lambda: self._quietly(run), name=name, daemon=True))
+            here.runs.append(run)
+            here.thread = run.thread
+            run.thread.start()
         return self
 
     def stop(self, timeout: float = 30.0) -> None:
-        """End `run` or `start` of this process, commit, and give the partitions back; waits for some seconds."""
-        here = self._mine()
-        here.stopped.set()
-        if here.thread is not None:
-            here.thread.join(timeout)
-        else:
-            with here.running:
+        """
+        End `run` or `start` of this process, commit, and give the partitions back.
+
+        From the thread that runs, in a callback or a handler of a signal, it only says that it is to end, and returns.
+
+        Args:
+            timeout: Seconds to wait for that. If they are not enough, it ends later all the same.
+        """
+        here, end = self._mine(), time.monotonic() + timeout
+        for run in list(here.runs):
+            run.end()
+        if any(run.thread is threading.current_thread() for run in list(here.runs)):
+            return
+        if here.turn.acquire(timeout=max(timeout, 0.0)):
+            try:
                 here.verifier.close()
-        here.stopped.clear()
+            finally:
+                here.turn.release()
+        if here.thread is not None:
+            here.thread.join(max(end - time.monotonic(), 0.0))
 
     def step(self) -> bool:
         """Do one round of what `run` does, and commit; whether there was something to judge. For tests."""
@@ -240,73 +251,55 @@ class EventStream:
             place, self._name, partitions=tuning.partitions, lease=tuning.lease, most_faults=tuning.faults
         )
 
-    def _mine(self) -> _Here:
+    def _mine(self) -> Here:
         """Give what belongs to this process; a forked child has its own."""
         pid = os.getpid()
         here = self._here.get(pid)
         if here is None:
-            here = self._here.setdefault(pid, _Here(Verifier(self._options, *self._sources, self._state)))
+            here = self._here.setdefault(pid, Here(Verifier(self._options, *self._sources, self._state)))
         return here
 
-    def _quietly(self) -> None:
+    def _run(self, run: Run, until: datetime | Callable[[EventReport], Any] | None = None) -> None:
+        here = self._mine()
+        if run not in here.runs:
+            here.runs.append(run)
         try:
-            self.run()
+            with here.turn:
+                try:
+                    self._loop(here.verifier, run, until)
+                finally:
+                    here.verifier.close()
+        finally:
+            here.runs.remove(run)
+
+    def _quietly(self, run: Run) -> None:
+        try:
+            self._run(run)
         except Exception as error:  # noqa: BLE001 - the thread's last words
             self._mine().verifier.troubles[f"ended: {error}"] += 1
             _log.exception("Matching the events of %s has ended.", self._name)
 
-    def _loop(self, here: _Here, until: datetime | Callable[[EventReport], Any] | None) -> None:
+    def _loop(self, verifier: Verifier, run: Run, until: datetime | Callable[[EventReport], Any] | None) -> None:
         commits = -1
-        while not here.stopped.is_set():
+        while not run.over:
             begun = time.thread_time()
-            busy = here.verifier.step()
+            busy = verifier.step()
             spent = time.thread_time() - begun
-            if until is not None and here.verifier.commits != commits:
-                commits = here.verifier.commits
-                if self._enough(here, until):
+            if until is not None and verifier.commits != commits:
+                commits = verifier.commits
+                if self._enough(until):
                     return
             rest = spent * (1 - self._tuning.budget) / self._tuning.budget
             if not busy:
-                rest = max(rest, _IDLE if here.verifier.holds else _AWAY)
+                rest = max(rest, _IDLE if verifier.holds else _AWAY)
             if rest:
-                here.stopped.wait(rest)
+                run.nap(rest)
 
-    def _enough(self, here: _Here, until: datetime | Callable[[EventReport], Any]) -> bool:
-        report = here.reported(self.report)
-        if report is None:
+    def _enough(self, until: datetime | Callable[[EventReport], Any]) -> bool:
+        try:
+            report = self.report()
+        except StoreError:
             return False
         if isinstance(until, datetime):
             return report.as_of is not None and report.as_of >= until
         return bool(until(report))
-
-
-class _Here:
-    """What belongs to one process."""
-
-    def __init__(self, verifier: Verifier) -> None:
-        self.verifier = verifier
-        self.running = threading.Lock()
-        self.stopped = threading.Event()
-        self.thread: threading.Thread | None = None
-
-    def reported(self, report: Callable[[], EventReport]) -> EventReport | None:
-        """Give the report; ``None`` while the state cannot be reached."""
-        try:
-            return report()
-        except StoreError:
-            return None
-
-
-def _check(name: object, production: object, sister: object, match: object, begin: object) -> None:
-    if not isinstance(name, str) or not name or set(name) & set("{}"):
-        raise ConfigError(f"name is {name!r}.", remedy="Use a text without braces.", field="name", value=name)
-    for what, given in (("production", production), ("sister", sister)):
-        if not isinstance(given, EventSource):
-            raise ConfigError(
-                f"{what} is {type(given).__name__}.", remedy="Give an EventSource.", field=what, value=given
-            )
-    for what, value, allowed in (("match", match, ("id", "version")), ("begin", begin, ("now", "start"))):
-        if value not in allowed:
-            raise ConfigError(
-                f"{what} is {value!r}.", remedy=f"Use one of {', '.join(allowed)}.", field=what, value=value
-            )

@@ -16,7 +16,8 @@ class EventTuning:
 
     Args:
         partitions: In how many parts the work is shared; the same in all processes, and at least as many as there are.
-        lease: Seconds after which a process that is not heard of loses its partitions.
+        lease: Seconds after which a process that is not heard of loses its partitions. More than one event takes in the
+            codec, the comparator and the consumer, or that event is never done with.
         remember: Seconds for which an event is remembered after its verdict, at least, and for which one that was told
             as missing may still come. After a crash so much is read again, or twice that.
         budget: The share of one core that this process may use, above 0 to 1. Less where it serves users too.
