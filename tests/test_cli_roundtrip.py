@@ -15,6 +15,12 @@ import json
 def encode(value): return json.dumps(value).encode()
 def floats(data): return json.loads(data, parse_int=lambda text: int(float(text)))
 def breaks(value): return "text"
+def raises():
+    yield {"a": 1}
+    raise RuntimeError("not today")
+def leaves():
+    yield {"a": 1}
+    raise SystemExit(0)
 def endless():
     while True: yield {"a": 1}
 """
@@ -85,6 +91,16 @@ def test_could_not_tell(folder):
     (folder / "values.jsonl").write_text("")
     spec.write_text(SPEC)
     assert run(spec).exit_code == 2
+
+
+@pytest.mark.parametrize(("name", "told"), [("raises", "RuntimeError: not today"), ("leaves", "SystemExit: 0")])
+def test_values_that_end_in_an_error(folder, name, told):
+    """Values that raise have the exit code 2 and one line, whatever they raise: a gate must not take it for 0 or 1."""
+    spec = folder / "spec.toml"
+    spec.write_text(SPEC.replace('recorded = "values.jsonl"', f'python = "round_trip_module:{name}"'))
+    result = run(spec)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"shadowmig: the values raised {told}\n"
 
 
 def test_time_runs_out(folder):

@@ -86,6 +86,9 @@ def _roundtrip(spec: str, *, values: int | None, seconds: float, seed: int, as_j
     except ConfigError as error:
         _complain(printable(str(error), 2000))
         return 2
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the values are the user's code, and 1 would be a fault
+        _complain(printable(f"the values raised {type(error).__name__}: {error}", 2000))
+        return 2
     _any_encoding()
     sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n" if as_json else f"{report}\n")
     if not report.complete:

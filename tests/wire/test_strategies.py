@@ -86,6 +86,7 @@ def test_bounds_hold(strategy, check):
         lambda: values_of(int, enums="letters"),
         lambda: sample(integers(), -1),
         lambda: sample(integers(), 1.5),
+        lambda: sample(integers(), 10**30),
         lambda: stream(integers(), "seed"),
     ],
 )
@@ -172,8 +173,8 @@ def test_sample_inside_a_test():
     inside()
 
 
-def test_a_hundred_thousand_values():
-    """So many different values are drawn within the time of one test."""
+def test_many_values():
+    """Twenty thousand values of a small model are all different."""
 
     @attrs.frozen
     class Comment:
@@ -183,7 +184,7 @@ def test_a_hundred_thousand_values():
         tags: list[str] = attrs.field(factory=list)
         parent: int | None = None
 
-    assert len(sample(values_of(Comment), 100_000, seed=1)) == 100_000
+    assert len(sample(values_of(Comment), 20_000, seed=1)) == 20_000
 
 
 @pytest.mark.parametrize(

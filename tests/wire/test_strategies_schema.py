@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 
 from shadowmig.errors import ConfigError
 from shadowmig.wire.strategies import sample, values_of
+from shadowmig.wire.strategies._check import Document
+
+
+@pytest.fixture(autouse=True)
+def small_pools(monkeypatch):
+    """Have hypothesis draw fewer values of each pattern, for it takes long, and they are much alike."""
+    monkeypatch.setattr("shadowmig.wire.strategies._source.POOL", 60)
+
 
 TREE = {
     "$id": "https://example.org/tree",
@@ -219,11 +227,35 @@ def test_values_fit_their_schema(name):
     schema = SCHEMAS[name] if isinstance(SCHEMAS[name], dict) else {"allOf": [SCHEMAS[name]]}
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    values = sample(values_of(schema), 300, seed=3)
+    values = sample(values_of(schema), 200, seed=3)
     assert values
     for value in values:
         json.dumps(value, allow_nan=False).encode()
         validator.validate(value)
+
+
+MIXED = [
+    *(None, True, False, 0, 1, 2, 3, 4.5, -7, 10, 12, 1.0, 2**40, "", "a", "ab", "abc", "abcdef", "12", "n1"),
+    *([], [1], [1, 1], [1, 1.0], [True, 1], ["a", 2, None], [1, 2, 3, 4, 5], [[]], [{"a": 1}]),
+    *(
+        {},
+        {"a": 1},
+        {"b": "x"},
+        {"a": 1, "b": "x"},
+        {"a": 1, "b": "x", "c": 2},
+        {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5},
+    ),
+    *({"kind": "a"}, {"kind": "a", "x": 1}, {"kind": "b", "x": 1}, {"id": 1, "other": 2}, {"n1": -1}, {"value": 0}),
+]
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if "unevaluated" not in name])
+def test_check_agrees_with_jsonschema(name):
+    """Whether a value fits a schema is told as the package jsonschema tells it, of values of every kind."""
+    schema = SCHEMAS[name]
+    document = Document(schema if isinstance(schema, dict) else {})
+    validator = jsonschema.Draft202012Validator(schema)
+    assert [document.fits(schema, value) for value in MIXED] == [validator.is_valid(value) for value in MIXED]
 
 
 @pytest.mark.parametrize("name", ["tree", "all of", "one of objects", "unique", "patterns of names", "dependent"])
@@ -390,6 +422,10 @@ def test_overrides_in_a_schema():
         ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "a", "without end"),
         ({"type": "array", "items": {"$ref": "#"}, "minItems": 1}, "", "without end"),
         ({"enum": [{1, 2}]}, "model", "JSON does not have"),
+        ({"type": "integer", "minimum": "3"}, "model", "cannot be read"),
+        ({"type": "object", "properties": ["a"]}, "model", "cannot be read"),
+        ({"type": 5}, "model", "cannot be read"),
+        ({"type": "number", "minimum": 10**400}, "model", "cannot be read"),
     ],
 )
 def test_bad_schema_is_named(schema, path, words):
@@ -399,6 +435,15 @@ def test_bad_schema_is_named(schema, path, words):
     assert words in str(caught.value)
     assert caught.value.field == path
     assert caught.value.remedy
+
+
+def test_schema_nested_too_deeply():
+    """A schema that is nested too deeply to be read is refused."""
+    schema = {}
+    for _ in range(3000):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        values_of(schema)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ trip = RoundTrip({"a": encode}, {"a": decode}, values=some)
 bare = RoundTrip({"a": encode}, {"a": decode})
 def make(): return trip
 def fails(): raise RuntimeError("not today")
+def leaves(): raise SystemExit(0)
 class inner:
     number = 5
 class Own:
@@ -189,6 +190,9 @@ def test_recorded_line_that_cannot_be_read(folder, spec):
     made = spec(SIDES + '[values]\nrecorded = "lines.jsonl"')
     with pytest.raises(ConfigError, match="line 2 cannot be read"):
         list(made.values)
+    (folder[0] / "lines.jsonl").write_bytes(b'"a"\n"\xff"\n')
+    with pytest.raises(ConfigError, match="line 2 cannot be read"):
+        list(spec(SIDES + '[values]\nrecorded = "lines.jsonl"').values)
 
 
 @pytest.mark.parametrize("name", ["trip", "make"])
@@ -207,6 +211,8 @@ def test_python(folder, monkeypatch, name):
         ("MODULE:bare", "has no values"),
         ("MODULE:some", "is a list"),
         ("MODULE:fails", "RuntimeError: not today"),
+        ("MODULE:leaves", "SystemExit: 0"),
+        ("this_script_exits:x", "SystemExit: 0"),
         ("MODULE:nothing", "cannot be imported"),
         ("nowhere_to_be_found:x", "cannot be imported"),
         ("nowhere.json", "is no file"),
@@ -214,7 +220,8 @@ def test_python(folder, monkeypatch, name):
     ],
 )
 def test_wrong_python(folder, monkeypatch, name, what):
-    """What is no round trip is told."""
+    """What is no round trip is told, and what exits instead of being one."""
+    (folder[0] / "this_script_exits.py").write_text("raise SystemExit(0)")
     monkeypatch.chdir(folder[0])
     with pytest.raises(ConfigError, match=what) as caught:
         load(name.replace("MODULE", folder[1]))
@@ -243,6 +250,8 @@ VALUES = '[values]\npython = "MODULE:some"\n'
         ("values.model", SIDES + "[values]\nmodel = 5"),
         ("values.model", SIDES + '[values]\nmodel = "MODULE:Comment"\noptions = {wrong = 1}'),
         ("values.options", SIDES + '[values]\nmodel = "MODULE:Comment"\noptions = 5'),
+        ("values.python", SIDES + '[values]\npython = "MODULE:fails"'),
+        ("values.python", SIDES + '[values]\npython = "MODULE:leaves"'),
         ("values.schema", SIDES + '[values]\nschema = "nowhere.json"'),
         ("values.schema", SIDES + "[values]\nschema = 5"),
         ("values.recorded", SIDES + '[values]\nrecorded = "nowhere"'),
@@ -254,6 +263,7 @@ VALUES = '[values]\npython = "MODULE:some"\n'
         ("codecs.a", '[codecs.a]\ncodec = "json"\nindent = 1\n' + VALUES),
         ("codecs.a", '[codecs.a]\ncodec = "json"\nflags = -1\n' + VALUES),
         ("codecs.a", '[codecs.a]\nprocess = ["./nowhere"]\n' + VALUES),
+        ("codecs.a.cwd", '[codecs.a]\nprocess = ["cat"]\ncwd = 5\n' + VALUES),
         ("codecs.a", '[codecs.a]\npython = "MODULE:encode"\nflags = 1\n' + VALUES),
         ("codecs.a.python", '[codecs.a]\npython = "MODULE.encode"\n' + VALUES),
         ("codecs.a.model", '[codecs.a]\ncodec = "json"\nmodel = "MODULE:Nothing"\n' + VALUES),

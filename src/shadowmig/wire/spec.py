@@ -119,7 +119,7 @@ def _object(where: str, name: Any) -> Any:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may exit when it is imported
         told = f"{name} cannot be imported: {type(error).__name__}: {error}"
         raise _wrong(where, told, "Check the name, and that the module is beside the spec or installed.") from error
     return found
@@ -130,7 +130,7 @@ def _call(where: str, make: Any, options: Mapping[str, Any]) -> Any:
         return make(**options)
     except ShadowmigError as error:
         raise _wrong(where, error.message.rstrip("."), error.remedy or "Check the options.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _wrong(where, f"{type(error).__name__}: {error}", "Check the options.") from error
 
 
@@ -205,7 +205,7 @@ class _File:
                 options["codec"] = options.pop("of")
             return _call(where, getattr(codecs, _CODECS[name]), options)
         if kind == "process":
-            options["cwd"] = str(self.folder / options.get("cwd", "."))
+            options["cwd"] = str(self._path(f"{where}.cwd", options.get("cwd", ".")))
             codec = _call(where, codecs.ProcessCodec, {"command": named, **options})
         else:
             codec = _call(where, codecs.HttpCodec, {"url": named, **options})
@@ -235,7 +235,7 @@ class _File:
             return self._recorded(where, self._path(where, given)), count
         found = self._json(where, given) if kind == "schema" else _object(where, given)
         if kind == "python":
-            return found() if callable(found) and not isinstance(found, type) else found, count
+            return _call(where, found, {}) if callable(found) and not isinstance(found, type) else found, count
         from shadowmig.wire.strategies import values_of
 
         options = self._table("values.options", table.get("options", {}))
@@ -248,7 +248,7 @@ class _File:
             raise _wrong(where, f"{path} is no file", "Give a file with one value in tagged JSON in each line.")
 
         def lines() -> Iterator[Any]:
-            with path.open(encoding="utf-8") as file:
+            with path.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     if line.strip():
                         try:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from shadowmig.errors import ConfigError
 from shadowmig.protocols import Codec, Comparator
 from shadowmig.wire.roundtrip._classes import CLASSES
 from shadowmig.wire.roundtrip._gather import Gather
 from shadowmig.wire.roundtrip._judge import STRICT, Judge
-from shadowmig.wire.roundtrip._matrix import Key, Matrix, Plan
+from shadowmig.wire.roundtrip._matrix import Key, Matrix, Plan, Row
 from shadowmig.wire.roundtrip._model import Cell, Fault, Incompatibility, Outcome, RoundTripReport
 from shadowmig.wire.roundtrip._sides import Side
 from shadowmig.wire.roundtrip._source import Source
@@ -42,15 +42,37 @@ _SLOW: Final = 0.5
 _STABILITY: Final = frozenset({"unstable bytes", "bytes depend on the order of keys"})
 
 
+def _wrong(option: str, value: Any, remedy: str) -> ConfigError:
+    return ConfigError(f"{option} is {value!r}.", remedy=remedy, field=option, value=value)
+
+
 def _callables(one: Any, attribute: Any, value: Any) -> None:
     if not callable(value) and (value is not None or attribute.name == "plain"):
-        raise ConfigError(
-            f"{attribute.name} is {value!r}.", remedy="Give a function.", field=attribute.name, value=value
-        )
+        raise _wrong(attribute.name, value, "Give a function.")
 
 
-def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+def _sides(option: str, given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping) or not given:
+        raise _wrong(option, given, "Give at least one, by its name.")
+    return dict(given)
+
+
+def _names(option: str, given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Iterable):
+        raise _wrong(option, given, "Give one name or several.")
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+@define
+class _Pace:
+    """How many values the sides are given at once: a size that fits them, for time is looked at in between only."""
+
+    size: int = 1
+
+    def learn(self, took: float) -> None:
+        """Take in how long it took, in seconds."""
+        size = self.size * 2 if took < _QUICK else self.size if took < _SLOW else self.size // 2
+        self.size = max(1, min(_BATCH, size))
 
 
 @frozen(eq=False)
@@ -71,7 +93,7 @@ class RoundTrip:
         compare: The comparator, which is given plain forms; `structural()` if not given.
         miss: Tells whether a reader takes what it read for a miss. `MISSING` always is one; so is ``None``, where a
             list or map that is not empty was written.
-        plain: Gives the plain form of what was written and read.
+        plain: Gives the plain form of what was written and read: something new, for a writer may change the old.
         baseline: A side, usually the legacy: faults that its own round trip shows too do not count.
         accept: Names of classes of faults that do not count; `CLASSES` has them all.
         stable: Writers whose bytes must be the same each time, whatever the order of keys; ``True`` for all. That of
@@ -83,13 +105,13 @@ class RoundTrip:
         ConfigError: An option is wrong.
     """
 
-    writers: Mapping[str, Codec | Callable[[Any], bytes | tuple[bytes, int]]] = field(converter=dict)
-    readers: Mapping[str, Codec | Callable[[bytes], Any]] = field(converter=dict)
+    writers: Mapping[str, Codec | Callable[[Any], bytes | tuple[bytes, int]]] = field()
+    readers: Mapping[str, Codec | Callable[[bytes], Any]] = field()
     compare: Comparator | None = field(default=None, kw_only=True, validator=_callables)
     miss: Callable[[Any], bool] | None = field(default=None, kw_only=True, validator=_callables)
     plain: Callable[[Any], Any] = field(default=_plain, kw_only=True, validator=_callables)
     baseline: str = field(default="", kw_only=True)
-    accept: Iterable[str] = field(default=(), kw_only=True, converter=_names)
+    accept: Iterable[str] = field(default=(), kw_only=True)
     stable: bool | Iterable[str] = field(default=False, kw_only=True)
     same_bytes: bool = field(default=False, kw_only=True)
     values: Any = field(default=None, kw_only=True, repr=False)
@@ -98,12 +120,18 @@ class RoundTrip:
     _stable: frozenset[str] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("writers", "readers"):
-            if not getattr(self, name):
-                raise ConfigError(f"{name} is empty.", remedy="Give at least one.", field=name)
+        given = {
+            "writers": _sides("writers", self.writers),
+            "readers": _sides("readers", self.readers),
+            "accept": _names("accept", self.accept),
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        if type(self.same_bytes) is not bool:
+            raise _wrong("same_bytes", self.same_bytes, "Use True or False.")
         writers = {name: Side(name, given, "encode") for name, given in self.writers.items()}
         readers = {name: Side(name, given, "decode") for name, given in self.readers.items()}
-        stable = frozenset(writers if self.stable is True else _names(self.stable or ()))
+        stable = writers if self.stable is True else () if self.stable is False else _names("stable", self.stable)
         both = [name for name in writers if name in readers]
         self._one_of("baseline", [self.baseline] if self.baseline else [], both)
         self._one_of("accept", self.accept, CLASSES)
@@ -111,7 +139,7 @@ class RoundTrip:
         cells = [(writer, reader, "") for writer in writers for reader in readers]
         cells += [(one, one, other) for one in both for other in both if one != other]
         judge = Judge(STRICT if self.compare is None else self.compare, self.plain, self.miss)
-        object.__setattr__(self, "_stable", stable)
+        object.__setattr__(self, "_stable", frozenset(stable))
         object.__setattr__(self, "_matrix", Matrix(writers, readers, judge))
         object.__setattr__(self, "_plan", Plan(tuple(writers), tuple(cells), frozenset(writers)))
 
@@ -166,28 +194,29 @@ class RoundTrip:
         end = start + limit
         source = Source(self.values if values is None else values, count, seed, end)
         gather = Gather(self._plan.cells, self.baseline)
-        done = self._look(source, gather, start, limit, shrink=shrink)
+        pace = _Pace()
+        done = 0
+        while time.monotonic() < (start + limit * _LOOKING if shrink and gather.faulty else end):
+            some = source.take(pace.size)
+            if not some:
+                break
+            for row in self._rows(some, self._plan, end, pace):
+                gather.add(row)
+            done += len(some)
         if shrink:
-            gather.shrink(lambda some, key: self._matrix.run(some, self._only(key), end), end)
+            gather.shrink(lambda some, key: self._rows(some, self._only(key), end, _Pace()), end)
         return self._report(gather, done, complete=source.complete, started=start, seed=seed)
 
-    def _look(self, source: Source, gather: Gather, start: float, limit: float, *, shrink: bool) -> int:
-        """Check values until there are no more or time is up; give their number."""
-        size, done = 1, 0
-        now = start
-        while now < start + limit * (_LOOKING if shrink and gather.faulty else 1):
-            values = source.take(size)
-            if not values:
+    def _rows(self, values: list[Any], plan: Plan, end: float, pace: _Pace) -> list[Row]:
+        """Run values in batches: as many as there is time for, one batch at least."""
+        rows: list[Row] = []
+        while len(rows) < len(values):
+            start = time.monotonic()
+            if rows and start >= end:
                 break
-            now = time.monotonic()
-            for row in self._matrix.run(values, self._plan, start + limit):
-                gather.add(row)
-            done += len(values)
-            took = time.monotonic() - now
-            # A size that fits the sides, however slow: time is looked at between batches only.
-            size = max(1, min(_BATCH, size * 2 if took < _QUICK else size if took < _SLOW else size // 2))
-            now = time.monotonic()
-        return done
+            rows += self._matrix.run(values[len(rows) : len(rows) + pace.size], plan, end)
+            pace.learn(time.monotonic() - start)
+        return rows
 
     def _only(self, key: Key) -> Plan:
         """Give the least that tells what concerns one cell, or one writer."""

@@ -84,16 +84,17 @@ def name_bytes(a: tuple[bytes, int], b: tuple[bytes, int]) -> str:
 
 
 def _name_json(x: str, y: str) -> str:
-    if _read(x) == _read(y):
-        if _html(x) == _html(y):
-            return "HTML escaped (bytes only)"
-        bare = _SPACE.sub(r"\1", x) == _SPACE.sub(r"\1", y)
-        return "white space differs (bytes only)" if bare else "escapes differ (bytes only)"
-    if _read(x, pairs=dict) == _read(y, pairs=dict):
-        return "map reordered (bytes only)"
-    if _read(x, pairs=dict, number=float) == _read(y, pairs=dict, number=float):
+    # From what is forgiven most: texts that differ in several ways are known by the first.
+    if _read(x, pairs=dict, number=float) != _read(y, pairs=dict, number=float):
+        return "bytes differ"
+    if _read(x, pairs=dict) != _read(y, pairs=dict):
         return "numbers spelled differently (bytes only)"
-    return "bytes differ"
+    if _read(x) != _read(y):
+        return "map reordered (bytes only)"
+    if _html(x) == _html(y):
+        return "HTML escaped (bytes only)"
+    bare = _SPACE.sub(r"\1", x) == _SPACE.sub(r"\1", y)
+    return "white space differs (bytes only)" if bare else "escapes differ (bytes only)"
 
 
 def _html(text: str) -> str:

@@ -127,10 +127,16 @@ def edited(value: Any, edits: Mapping[Path, Any]) -> Any:
     for key, inner in below.items():
         new = inner.get((), None)
         changed[key] = new if new is DROP or isinstance(new, Rename) else edited(part(value, key), inner)
-    return _built(value, changed)
+    return built(value, changed)
 
 
-def _built(value: Any, changed: Mapping[Any, Any]) -> Any:
+def built(value: Any, changed: Mapping[Any, Any]) -> Any:
+    """
+    Give a value anew, with some of its parts changed.
+
+    Raises:
+        Exception: A model refuses.
+    """
     kind = type(value)
     if kind is dict:
         made = {}

@@ -74,7 +74,7 @@ RULES: Final = (
         "bytes of another format",
         r"invalid|json|unpack|magic|header|format|decod|pars|syntax|unknown (tag|wire|byte)",
     ),
-    _rule("time refused", "", Feature.TIME | Feature.NANOS),
+    _rule("time refused", "", Feature.TIME),
     _rule("null refused", "", Feature.NULL),
 )
 

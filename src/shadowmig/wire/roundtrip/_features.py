@@ -28,7 +28,6 @@ class Feature(enum.Flag):
     OVER64 = enum.auto()
     OVER63 = enum.auto()
     OVER53 = enum.auto()
-    OVER32 = enum.auto()
     OVER31 = enum.auto()
     NEGATIVE = enum.auto()
     FRACTION = enum.auto()
@@ -39,13 +38,10 @@ class Feature(enum.Flag):
     DEEP = enum.auto()
     YEAR = enum.auto()
     TIME = enum.auto()
-    NANOS = enum.auto()
     BYTES = enum.auto()
     DECIMAL = enum.auto()
     NULL = enum.auto()
     EMPTY = enum.auto()
-    BOOLEAN = enum.auto()
-    TEXT = enum.auto()
 
 
 def features(value: Any) -> Feature:
@@ -84,9 +80,8 @@ def _float(number: float) -> Feature:
 
 
 def _time(value: Any) -> Feature:
-    found = Feature.TIME | (Feature.NANOS if type(value) is Instant else Feature.NONE)
     year = value.at.year if type(value) is Instant else value.year
-    return found | (Feature.YEAR if not 1678 <= year <= 2261 else Feature.NONE)
+    return Feature.TIME | (Feature.YEAR if not 1678 <= year <= 2261 else Feature.NONE)
 
 
 def _integer(number: int) -> Feature:
@@ -96,7 +91,6 @@ def _integer(number: int) -> Feature:
         (64, Feature.OVER64),
         (63, Feature.OVER63),
         (53, Feature.OVER53),
-        (32, Feature.OVER32),
         (31, Feature.OVER31),
     ):
         if size >= 1 << bits:
@@ -105,7 +99,7 @@ def _integer(number: int) -> Feature:
 
 
 def _text(text: str) -> Feature:
-    found = Feature.TEXT | (Feature.LONG if len(text) > _LONG else Feature.NONE)
+    found = Feature.LONG if len(text) > _LONG else Feature.NONE
     if not text:
         return found | Feature.EMPTY
     if _SURROGATE.search(text):
@@ -120,7 +114,7 @@ def _text(text: str) -> Feature:
 
 _LOOKS: Final[dict[type[Any], Callable[[Any], Feature]]] = {
     type(None): lambda _: Feature.NULL,
-    bool: lambda _: Feature.BOOLEAN,
+    bool: lambda _: Feature.NONE,
     int: _integer,
     float: _float,
     str: _text,

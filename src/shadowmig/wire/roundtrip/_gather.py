@@ -131,7 +131,7 @@ class Gather:
                 mine = [pair for pair in work if pair[0].key == key]
                 for some in _batches(mine, until):
                     self._round(run, key, some)
-                if time.monotonic() > until:
+                if time.monotonic() >= until:
                     return
             for bucket, shrinker in work:
                 bucket.shrunk = shrinker.done and not shrinker.gave_up

@@ -7,17 +7,17 @@ before.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-import attrs
 from attrs import Factory, define, frozen
 
+from shadowmig.errors import CompareError
 from shadowmig.wire.roundtrip._classes import DROPS
+from shadowmig.wire.roundtrip._edits import built, parts
 from shadowmig.wire.roundtrip._judge import IDENTICAL, STRICT, Judge, Remark, Verdict, agree, of_error
 from shadowmig.wire.roundtrip._model import Outcome
-from shadowmig.wire.roundtrip._sides import Failed, Side, Written, written
+from shadowmig.wire.roundtrip._sides import Failed, Side, Written, failed, written
 from shadowmig.wire.roundtrip._walk import plainly
 from shadowmig.wire.values import plain
 
@@ -107,37 +107,44 @@ class Matrix:
         results = side.run([row.value for row in good], until)
         for row, result in zip(good, results, strict=True):
             row.written[name] = written(result)
+        unstable = self._again(name, good, until) if twice else {}
         for row in good:
-            self._untouched(name, row)
-        if twice:
-            self._again(name, [row for row in good if not isinstance(row.written[name], Failed)], until)
+            if self._untouched(name, row) and id(row) in unstable:
+                row.notes.append(((name, "", ""), Remark(unstable[id(row)], Outcome.EQUAL)))
 
-    def _untouched(self, name: str, row: Row) -> None:
+    def _untouched(self, name: str, row: Row) -> bool:
         """Note a writer that changed the value; put it back, or, if that cannot be done, leave it out from now on."""
         now = self.judge.want(row.value)
-        if not isinstance(now, Failed) and not STRICT(control=row.want, candidate=now):
-            return
-        row.notes.append(
-            ((name, "", ""), Remark("writer changed the value", Outcome.DIFFERENT, want=row.want, got=now))
-        )
-        if type(row.value) in (dict, list):
+        try:
+            if not isinstance(now, Failed) and not STRICT(control=row.want, candidate=now):
+                return True
+            remark = Remark("writer changed the value", Outcome.DIFFERENT, want=row.want, got=now)
+            # What is in plain form can be made anew of the plain form; a model inside it could not.
+            again = type(row.value) in (dict, list) and not STRICT(control=now, candidate=row.value)
+        except CompareError as error:  # it is too large
+            remark, again = Remark("comparison failed", Outcome.BROKEN, error=str(failed(error))), False
+        row.notes.append(((name, "", ""), remark))
+        if again:
             row.value = plainly(plain, row.want)
         else:
             row.want = Failed("ValueError", f"the writer {name} changed the value", broken=True)
+        return False
 
-    def _again(self, name: str, rows: Sequence[Row], until: float) -> None:
+    def _again(self, name: str, rows: Sequence[Row], until: float) -> dict[int, str]:
+        """Write once more, with keys in another order; give what bytes depend on, by the identity of rows."""
         side = self.writers[name]
-        results = side.run([reordered(row.value) for row in rows], until)
+        wrote = [row for row in rows if not isinstance(row.written[name], Failed)]
+        results = side.run([reordered(row.value) for row in wrote], until)
         others = [
             row
-            for row, result in zip(rows, results, strict=True)
-            if written(result) != row.written[name] and not isinstance(written(result), Failed)
+            for row, result in zip(wrote, map(written, results), strict=True)
+            if result != row.written[name] and not isinstance(result, Failed)
         ]
-        for row, result in zip(others, side.run([row.value for row in others], until), strict=True):
-            once_more = written(result)
-            unstable = not isinstance(once_more, Failed) and once_more != row.written[name]
-            what = "unstable bytes" if unstable else "bytes depend on the order of keys"
-            row.notes.append(((name, "", ""), Remark(what, Outcome.EQUAL)))
+        found = {}
+        for row, result in zip(others, map(written, side.run([row.value for row in others], until)), strict=True):
+            unstable = not isinstance(result, Failed) and result != row.written[name]
+            found[id(row)] = "unstable bytes" if unstable else "bytes depend on the order of keys"
+        return found
 
     def _read(self, key: Key, rows: Sequence[Row], until: float, *, keep: bool) -> list[Any]:
         writer, reader, _ = key
@@ -168,7 +175,11 @@ class Matrix:
             else:
                 there.append((row, read))
         back = []
-        results = self.writers[via].run([read for _, read in there], until)
+        read = [read for _, read in there]
+        if len({id(each) for each in read}) < len(read):
+            # A reader may give one object for all, which now holds the last: each is read again in its turn.
+            read = self.readers[via].run([row.written[writer] for row, _ in there], until)
+        results = self.writers[via].run(read, until)
         for (row, _), result in zip(there, results, strict=True):
             item = written(result)
             if not isinstance(item, Failed):
@@ -182,13 +193,14 @@ class Matrix:
         new = [(row, item) for row, item in back if item not in (row.written.get(via), row.written.get(reader))]
         finals = self.readers[reader].run([item for _, item in new], until)
         verdicts = {
-            id(row): self.judge.verdict(row.want, final, item, row.written.get(reader))
-            for (row, item), final in zip(new, finals, strict=True)
+            id(row): self.judge.verdict(row.want, final, item) for (row, item), final in zip(new, finals, strict=True)
         }
         for row, item in back:
             verdict = verdicts.get(id(row))
             if verdict is None:
                 verdict = row.verdicts[reader if item == row.written.get(reader) else via, reader, ""]
+            elif verdict is IDENTICAL:
+                verdict = (Outcome.EQUAL, ())  # of new bytes
             row.verdicts[key] = verdict if verdict is IDENTICAL else _news(row, key, verdict)
 
 
@@ -220,7 +232,7 @@ def _refusals(row: Row, plan: Plan) -> None:
 
 
 def reordered(value: Any) -> Any:
-    """Give an equal value whose dicts have their keys in another order; the value itself where there are none."""
+    """Give an equal value whose dicts have their keys in another order."""
     try:
         return _reordered(value)
     except Exception:  # noqa: BLE001 - a model may refuse to be built anew; then only "twice" is tested
@@ -228,21 +240,7 @@ def reordered(value: Any) -> Any:
 
 
 def _reordered(value: Any) -> Any:
-    kind = type(value)
-    if kind is dict:
-        if len(value) < 2 and not any(type(each) in (dict, list) or _is_model(type(each)) for each in value.values()):
-            return value
+    if type(value) is dict:
         return {key: _reordered(value[key]) for key in reversed(value)}
-    if kind is list:
-        return [_reordered(each) for each in value]
-    if attrs.has(kind):
-        new = {one.alias: _reordered(getattr(value, one.name)) for one in attrs.fields(kind) if one.init}
-        return attrs.evolve(value, **new)
-    if dataclasses.is_dataclass(kind):
-        fields = [one.name for one in dataclasses.fields(kind) if one.init]
-        return dataclasses.replace(value, **{name: _reordered(getattr(value, name)) for name in fields})
-    return value
-
-
-def _is_model(kind: type[Any]) -> bool:
-    return attrs.has(kind) or dataclasses.is_dataclass(kind)
+    inner = parts(value)
+    return built(value, {key: _reordered(each) for key, each in inner}) if inner else value

@@ -8,7 +8,7 @@ What they raise is kept as text, so that no frame of theirs, and no value in it,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -86,7 +86,8 @@ class Side:
                 field=field,
                 value=given,
             )
-        codec = not isinstance(given, type) and callable(getattr(given, method, None))
+        # Text has a method encode of its own, and a class may have those of a codec.
+        codec = not isinstance(given, type | str | bytes) and callable(getattr(given, method, None))
         if codec and isinstance(given, BatchCodec):
             self._many = getattr(given, f"{method}_many")
         elif codec:
@@ -102,7 +103,7 @@ class Side:
                 value=given,
             )
 
-    def run(self, items: Sequence[Any], until: float = float("inf")) -> Iterator[Any]:
+    def run(self, items: Iterable[Any], until: float = float("inf")) -> Iterator[Any]:
         """
         Give one result for each item, in their order: what the side gives, or `Failed`.
 
@@ -114,7 +115,7 @@ class Side:
             until: Monotonic time after which a batch that failed as a whole is not tried again in parts.
         """
         if self._many is not None:
-            yield from self._batch(self._many, items, until)
+            yield from self._batch(self._many, list(items), until)
             return
         one = self._one
         for item in items:

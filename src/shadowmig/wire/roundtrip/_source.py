@@ -6,7 +6,6 @@ import sys
 import time
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
 from shadowmig.errors import ConfigError
@@ -34,23 +33,25 @@ class Source:
 
     def __init__(self, values: Any, count: int | None, seed: int, until: float) -> None:
         self.complete = False
-        given: Iterable[Any]
         strategy = _strategy(values)
-        if strategy is None:
-            given = values
-        else:
-            count = DRAWN if count is None else count
-            given = _drawn(strategy, seed, until)
-        self._values = iter(given) if count is None else islice(given, count)
-        self._left = count
+        self._values: Iterator[Any] = iter(values) if strategy is None else _drawn(strategy, seed)
+        self._left = DRAWN if count is None and strategy is not None else count
         self._until = until
 
     def take(self, most: int) -> list[Any]:
-        """Give the next values, ``most`` of them if there are so many."""
-        found = list(islice(self._values, most))
+        """Give the next values, ``most`` of them if there are so many, and time for them."""
+        if self._left is not None:
+            most = min(most, self._left)
+        found: list[Any] = []
+        while len(found) < most and (not found or time.monotonic() < self._until):
+            try:
+                found.append(next(self._values))
+            except StopIteration:
+                self.complete = True
+                break
         if self._left is not None:
             self._left -= len(found)
-        self.complete = self._left == 0 or (len(found) < most and time.monotonic() < self._until)
+            self.complete = self.complete or not self._left
         return found
 
 
@@ -74,10 +75,7 @@ def _strategy(values: Any) -> Any:
     return values_of(values)
 
 
-def _drawn(strategy: Any, seed: int, until: float) -> Iterator[Any]:
+def _drawn(strategy: Any, seed: int) -> Iterator[Any]:
     from shadowmig.wire.strategies import stream
 
-    for value in stream(strategy, seed):
-        yield value
-        if time.monotonic() >= until:
-            return
+    return stream(strategy, seed)

@@ -47,10 +47,6 @@ def _normalized(want: str, got: str) -> bool:
     return any(unicodedata.normalize(form, want) == got for form in ("NFC", "NFD", "NFKC", "NFKD"))
 
 
-def _unescaped(text: str) -> str:
-    return html.unescape(text)
-
-
 def _mistaken(want: str, got: str) -> bool:
     for encoding in ("latin-1", "cp1252"):
         try:
@@ -71,10 +67,6 @@ def _lines(text: str) -> str:
 
 def _another_word(want: str, got: str) -> bool:
     return want[:1] != "" and _WORD.fullmatch(want) is not None and _WORD.fullmatch(got) is not None
-
-
-def _decoded(data: bytes, text: str) -> bool:
-    return any(data.decode(encoding, "replace") == text for encoding in ("utf-8", "latin-1", "utf-16"))
 
 
 TEXTS: Final[tuple[Leaf, ...]] = (
@@ -130,7 +122,7 @@ TEXTS: Final[tuple[Leaf, ...]] = (
             "One side escapes for a page when it stores.",
             "Escape when a page is made.",
         ),
-        _texts(lambda want, got: _unescaped(got) == want),
+        _texts(lambda want, got: html.unescape(got) == want),
     ),
     (
         silent(
@@ -139,7 +131,7 @@ TEXTS: Final[tuple[Leaf, ...]] = (
             "One side takes stored text for HTML.",
             "Keep text as it is.",
         ),
-        _texts(lambda want, got: _unescaped(want) == got),
+        _texts(lambda want, got: html.unescape(want) == got),
     ),
     (
         silent(

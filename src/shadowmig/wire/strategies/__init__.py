@@ -14,6 +14,7 @@ nothing about how often calls will.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -123,19 +124,25 @@ def values_of(
     given = Overrides(overrides)
     descriptor = descriptor_of(model)
     reader: Any
-    if schema:
-        reader = SchemaReader(model, options, given)
-    elif descriptor is not None:
-        reader, model = MessageReader(options, given), descriptor
-    else:
-        reader = TypeReader(options, given)
-    name = getattr(model, "__name__", None) or getattr(model, "full_name", None) or type(model).__name__
     try:
+        if schema:
+            reader = SchemaReader(model, options, given)
+        elif descriptor is not None:
+            reader, model = MessageReader(options, given), descriptor
+        else:
+            reader = TypeReader(options, given)
         node = reader.node(model)
     except leaves.Contradiction as error:
         refuse(error.path or "", str(error))
     except RecursionError:
         raise ConfigError("The model is nested too deeply.", remedy="Give a part of it.", field="model") from None
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if not schema or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"The schema cannot be read: {error}.", remedy="Have a validator of JSON Schema check it.", field="model"
+        ) from error
+    name = getattr(model, "__name__", None) or getattr(model, "full_name", None) or type(model).__name__
     strategy = _strategy(f"values_of({name})", node, depth)
     given.check_used(reader.seen)
     return strategy
@@ -273,7 +280,7 @@ def sample(strategy: st.SearchStrategy[Any], count: int, seed: int = 0) -> list[
     Raises:
         ConfigError: There are no values, or ``count`` or ``seed`` is not a whole number.
     """
-    if type(count) is not int or count < 0:
+    if type(count) is not int or not 0 <= count <= sys.maxsize:
         raise ConfigError(f"count is {count!r}.", remedy="Give a whole number.", field="count", value=count)
     return list(islice(stream(strategy, seed), count))
 

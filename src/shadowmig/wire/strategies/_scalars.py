@@ -165,6 +165,8 @@ _MAKERS: dict[Any, Callable[[Limits, Options], Node]] = {
 def members(kind: type[Enum], options: Options, *, dictlike: bool) -> Node:
     """Give the members of an enum; flags also together; and, if asked for, values of no member."""
     found: list[Any] = list(kind)
+    if not found:
+        raise leaves.Contradiction("it is an enum without members")
     if issubclass(kind, Flag):
         found += [one | other for one in found for other in found if one.value < other.value][:64]
         found += [kind(0)]
