@@ -1,4 +1,4 @@
-"""What is given from outside, read once and for all: durations, and what comparators return."""
+"""What is given from outside, read once and for all: durations, functions, codecs, and what comparators return."""
 
 from __future__ import annotations
 
@@ -35,6 +35,33 @@ def seconds(value: object, field: str, *, zero: bool = False) -> float:
     raise ConfigError(
         f"{field} is {value!r}.", remedy=f"Use seconds {least}, or a timedelta.", field=field, value=value
     )
+
+
+def function(value: object, field: str) -> None:
+    """
+    Take a function, or ``None``.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value is not None and not callable(value):
+        raise ConfigError(f"{field} is {value!r}.", remedy="Give a function.", field=field, value=value)
+
+
+def is_codec(value: object) -> bool:
+    """Tell whether something has the shape of a `Codec`."""
+    return not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in ("encode", "decode"))
+
+
+def codec(value: object, field: str) -> None:
+    """
+    Take a codec, or ``None``.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value is not None and not is_codec(value):
+        raise ConfigError(f"{field} is {value!r}.", remedy="Give a codec, such as Json().", field=field, value=value)
 
 
 def differences(found: Any) -> Differences:

@@ -1243,3 +1243,17 @@ def test_slow_comparators():
     verifier = scene.verifier()._mine().verifier
     assert told(scene.step()) == {"match": 30}
     assert verifier._chunk < 1024
+
+
+@pytest.mark.parametrize("option", ["codec", "entity", "version", "clock"])
+def test_options_of_events_in_memory(option):
+    """An option that is of no use is refused when the source is built."""
+    with pytest.raises(ConfigError, match=f"{option} is 'id'"):
+        MemoryEvents(**{option: "id"})
+
+
+@pytest.mark.parametrize("option", ["codec", "version"])
+def test_options_of_a_stream(option):
+    """A codec that is none, and a version that is no function, are refused when the stream is described."""
+    with pytest.raises(ConfigError, match=f"{option} is 'id'"):
+        Stream("comments", **{option: "id"})

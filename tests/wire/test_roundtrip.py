@@ -969,3 +969,20 @@ def test_smallest_value_shows_the_same(value):
     for fault in trip.check([value], seconds=20).faults:
         again = trip.check([fault.value], shrink=False)
         assert (fault.name, fault.path, fault.data) in {(each.name, each.path, each.data) for each in again.faults}
+
+
+def test_what_no_writer_writes_is_told():
+    """Where no writer writes a value, the report says why: as what could not be told, if nothing was written at all."""
+    nothing = RoundTrip({"py": Json()}, {"py": Json()}).check([{1, 2}, {3}])
+    assert (nothing.ok, nothing.faults, [fault.name for fault in nothing.broken]) == (False, (), ["wrong type refused"])
+    assert "no such type" in str(nothing)
+    some = RoundTrip({"py": Json()}, {"py": Json()}).check([{1, 2}, [3]])
+    assert (some.ok, some.faults, some.broken) == (True, (), ())
+    assert [(fault.name, fault.accepted) for fault in some.accepted] == [("wrong type refused", "no writer writes it")]
+
+
+@pytest.mark.parametrize("value", [{"id": 1, "body": "x"}, "text", 5, None, attrs.make_class("One", ["a"])(1)], ids=str)
+def test_single_values_are_no_values(value):
+    """One value that was recorded, in no list, is refused rather than taken for a schema."""
+    with pytest.raises(ConfigError, match=r"nothing to check.*one value in a list"):
+        RoundTrip({"py": Json()}, {"py": Json()}).check(value)

@@ -252,3 +252,9 @@ def test_without_hypothesis_the_extra_is_named():
     """)
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, text=True)
     assert "shadowmig[hypothesis]" in done.stdout
+
+
+def test_only_strategies_are_drawn_from():
+    """What is no strategy is refused by name."""
+    with pytest.raises(ConfigError, match="strategy is 5"):
+        sample(5, 1)

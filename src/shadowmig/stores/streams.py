@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from shadowmig import given
 from shadowmig.errors import ConfigError
 from shadowmig.protocols import Codec
 
@@ -45,6 +46,14 @@ class Stream:
     def _check_name(self, _: object, value: object) -> None:
         if not isinstance(value, str) or not value:
             raise ConfigError(f"name is {value!r}.", remedy="Use the stream's key.", field="name", value=value)
+
+    @version.validator
+    def _check_version(self, _: object, value: object) -> None:
+        given.function(value, "version")
+
+    @codec.validator
+    def _check_codec(self, _: object, value: object) -> None:
+        given.codec(value, "codec")
 
     @keep.validator
     def _check_keep(self, _: object, value: object) -> None:

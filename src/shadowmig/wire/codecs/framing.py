@@ -8,19 +8,16 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from shadowmig import given
 from shadowmig.errors import CodecError, CodecUnavailable, ConfigError
 from shadowmig.model import MISSING
 from shadowmig.protocols import Codec
 from shadowmig.wire.codecs._flags import FLAGS
 
 
-def _is_codec(value: object) -> bool:
-    return not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in ("encode", "decode"))
-
-
 def check_codec(_: object, attribute: Any, value: Any) -> None:
     """Validate a field of a codec."""
-    if not _is_codec(value):
+    if not given.is_codec(value):
         raise ConfigError(
             f"{attribute.name} is {value!r}.",
             remedy="Give a codec, such as Json().",
@@ -94,7 +91,7 @@ class Compressed:
 
     def __attrs_post_init__(self) -> None:
         checks = {
-            "codec": _is_codec(self.codec),
+            "codec": given.is_codec(self.codec),
             "flag": type(self.flag) is int and 0 < self.flag <= FLAGS and self.flag.bit_count() == 1,
             "above": type(self.above) is int and self.above >= 0,
             "level": type(self.level) is int and -1 <= self.level <= 9,
@@ -115,7 +112,8 @@ class Compressed:
         Encode, and perhaps compress.
 
         Raises:
-            CodecError: The other codec uses the flag itself (``flag in use``), or cannot write the value.
+            CodecError: The other codec uses the flag itself (``flag in use``), or cannot write the value; or its bytes
+                are compressed, and more than ``limit`` (``too large``).
         """
         data, flags = self.codec.encode(value)
         if flags & self.flag:
@@ -123,6 +121,8 @@ class Compressed:
         if len(data) > self.above:
             packed = zlib.compress(data, self.level)
             if len(packed) < len(data):
+                if len(data) > self.limit:
+                    raise _too_large(self.limit)
                 return packed, flags | self.flag
         return data, flags
 
@@ -146,12 +146,16 @@ class Compressed:
         except zlib.error as error:
             raise CodecError("The compressed bytes are broken.", reason="not zlib") from error
         if len(plain) > self.limit:
-            raise CodecError(f"The compressed bytes come to more than {self.limit}.", reason="too large")
+            raise _too_large(self.limit)
         if not unpack.eof:
             raise CodecError("The compressed bytes are cut.", reason="cut")
         if unpack.unused_data:
             raise CodecError("Something follows the compressed bytes.", reason="something follows")
         return plain
+
+
+def _too_large(limit: int) -> CodecError:
+    return CodecError(f"The compressed bytes come to more than {limit}.", reason="too large")
 
 
 OTHER: Final = 1

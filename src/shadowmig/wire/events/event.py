@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 
 from attrs import frozen
 
+from shadowmig import given
 from shadowmig.errors import CodecUnavailable
 from shadowmig.model import Undecodable
 from shadowmig.wire.events._text import said
@@ -42,6 +43,9 @@ class Reader:
         decode: Turns an event into its value.
         entity: Takes out of the value what the event is about; ``None`` if that cannot be told.
         version: Takes out of the value the version of the change; ``None`` if it tells none.
+
+    Raises:
+        ConfigError: One of them is no function.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Reader:
         entity: Callable[[Any], Any] | None = None,
         version: Callable[[Any], Any] | None = None,
     ) -> None:
+        given.function(entity, "entity")
+        given.function(version, "version")
         self.decode = decode
         self.entity = entity
         self.version = version

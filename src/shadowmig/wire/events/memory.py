@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from shadowmig import given
 from shadowmig.protocols import Codec
 from shadowmig.wire.events.event import Event, Page, Place, Reader
 
@@ -22,6 +23,9 @@ class MemoryEvents:
         entity: Takes out of a value what the event is about.
         version: Takes out of a value the version of the change.
         clock: Gives the time, in seconds since 1970.
+
+    Raises:
+        ConfigError: An option is wrong.
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class MemoryEvents:
         version: Callable[[Any], Any] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        given.codec(codec, "codec")
+        given.function(clock, "clock")
         self._codec = codec
         self._reader = Reader(self._decode, entity, version)
         self._clock = clock

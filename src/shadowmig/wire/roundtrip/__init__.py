@@ -39,6 +39,7 @@ _QUICK: Final = 0.1
 _SLOW: Final = 0.5
 """Seconds for a batch, below and above which the next one is larger or smaller."""
 
+_UNWRITTEN: Final = "no writer writes it"
 _STABILITY: Final = frozenset({"unstable bytes", "bytes depend on the order of keys"})
 
 
@@ -232,12 +233,16 @@ class RoundTrip:
 
     def _report(self, gather: Gather, done: int, *, complete: bool, started: float, seed: int) -> RoundTripReport:
         found = [evolve(fault, accepted=self._accepted(fault)) for fault in gather.faults()]
-        told = [fault for fault in found if fault.outcome is not Outcome.BROKEN]
+        cells = gather.cells()
+        # Where nothing was written, what no writer writes tells why.
+        judged = any(cell.judged for cell in cells)
+        broken = [one for one in found if one.outcome is Outcome.BROKEN or (one.accepted == _UNWRITTEN and not judged)]
+        told = [one for one in found if all(one is not other for other in broken)]
         return RoundTripReport(
-            cells=gather.cells(),
+            cells=cells,
             faults=tuple(fault for fault in told if not fault.accepted),
             accepted=tuple(fault for fault in told if fault.accepted),
-            broken=tuple(fault for fault in found if fault.outcome is Outcome.BROKEN),
+            broken=tuple(evolve(fault, accepted="") for fault in broken),
             values=done,
             seconds=time.monotonic() - started,
             complete=complete,
@@ -247,6 +252,8 @@ class RoundTrip:
     def _accepted(self, fault: Fault) -> str:
         if fault.outcome is Outcome.BROKEN:
             return ""
+        if fault.accepted and fault.outcome is Outcome.REFUSED:
+            return _UNWRITTEN
         if fault.accepted:
             return f"the own round trip of {self.baseline} shows it too"
         if fault.name in self.accept:

@@ -26,7 +26,7 @@ def is_default(value: Any) -> bool:
     return point is not None and point.nanoseconds in ZERO
 
 
-def _emptied(name: str, kinds: tuple[type[Any], ...], zero: str) -> tuple[Leaf, Leaf]:
+def _emptied(name: str, kinds: tuple[type[Any], ...], zero: str, more: str = "") -> tuple[Leaf, Leaf]:
     """Name what becomes of one kind of empty value: null, or nothing."""
     return (
         (
@@ -34,7 +34,7 @@ def _emptied(name: str, kinds: tuple[type[Any], ...], zero: str) -> tuple[Leaf, 
                 f"{name} became null",
                 f"{zero} came out as null.",
                 "One side does not tell them apart: Go writes a nil slice or map as null, Oracle keeps '' as null.",
-                "Make an empty one before writing, or compare with `empty_is_null`.",
+                f"Write it as it is, or turn null into it where it is read{more}.",
             ),
             lambda want, got: type(want) in kinds and not want and got is None,
         ),
@@ -46,8 +46,8 @@ def _emptied(name: str, kinds: tuple[type[Any], ...], zero: str) -> tuple[Leaf, 
 
 
 GAPS: Final[tuple[Leaf, ...]] = (
-    *_emptied("empty list", (list,), "An empty list"),
-    *_emptied("empty map", (dict,), "An empty map"),
+    *_emptied("empty list", (list,), "An empty list", ", or compare with `empty_is_null`"),
+    *_emptied("empty map", (dict,), "An empty map", ", or compare with `empty_is_null`"),
     *_emptied("empty text", (str,), "An empty text"),
     *_emptied("empty bytes", (bytes,), "No bytes"),
     *_emptied("false", (bool,), "False"),
@@ -61,7 +61,7 @@ GAPS: Final[tuple[Leaf, ...]] = (
             "null became empty",
             "Null came out as an empty text, list or map.",
             "One side's type there has no null.",
-            "Use a type that has (a pointer in Go, `optional` in protobuf), or compare with `empty_is_null`.",
+            "Use a type that has (a pointer in Go, `optional` in protobuf), or `empty_is_null` for lists and maps.",
         ),
         lambda want, got: want is None and type(got) in (str, bytes, list, dict, tuple, set) and not got,
     ),

@@ -33,7 +33,7 @@ _BATCH: Final = 2_000
 _KEYS = re.compile(r"\[-?[0-9]+\]|\['(?:[^'\\]|\\.)*'\]")
 
 Mark: TypeAlias = tuple[Key, str, bool]
-"""Cell, group, and whether the baseline's own round trip shows it too."""
+"""Cell, group, and whether it is known: the baseline's own round trip shows it too, or no writer writes the value."""
 
 
 @define
@@ -180,6 +180,7 @@ def marks_of(row: Row, baseline: str) -> dict[Mark, Remark]:
         known = bool(baseline) and (
             key in {(baseline, baseline, ""), (baseline, "", "")} or row.in_own(baseline, remark)
         )
+        known = known or (remark.outcome is Outcome.REFUSED and not row.wrote)
         found.setdefault((key, remark.group, known), remark)
     return found
 

@@ -69,6 +69,11 @@ class Row:
             for remark in remarks:
                 yield key, remark
 
+    @property
+    def wrote(self) -> bool:
+        """Whether any writer wrote it."""
+        return any(isinstance(item, tuple) for item in self.written.values())
+
     def in_own(self, side: str, remark: Remark) -> bool:
         """Whether a side's own round trip shows the same for this value."""
         verdict = self.verdicts.get((side, side, ""))
@@ -220,14 +225,13 @@ def _news(row: Row, key: Key, verdict: Verdict) -> Verdict:
 
 
 def _refusals(row: Row, plan: Plan) -> None:
-    """Note writers that raised, if another writes the value, and what says nothing of the value."""
+    """Note writers that raised, and what says nothing of the value."""
     if isinstance(row.want, Failed):
         if not row.notes:
             row.notes.append(((plan.writers[0], "", ""), Remark("no plain form", Outcome.BROKEN, error=str(row.want))))
         return
-    wrote = any(isinstance(item, tuple) for item in row.written.values())
     for name, item in row.written.items():
-        if isinstance(item, Failed) and (item.broken or wrote):
+        if isinstance(item, Failed):
             row.notes.append(((name, "", ""), of_error(Outcome.REFUSED, item)[1][0]))
 
 

@@ -9,9 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from shadowmig.errors import ConfigError
+from shadowmig.wire.roundtrip._edits import is_model
 
 DRAWN: Final = 1_000
 """Values that are drawn if no number is given."""
+
+_KEYWORDS: Final = frozenset(
+    "$schema $ref $defs type enum const allOf anyOf oneOf not if properties required additionalProperties "
+    "patternProperties items prefixItems pattern format minimum maximum minLength maxLength".split()
+)
+"""A dict that is not empty and has none of them is no JSON Schema; it is likely a value that was recorded."""
 
 
 class Source:
@@ -63,10 +70,12 @@ def _strategy(values: Any) -> Any:
     given = isinstance(values, Iterable) and not isinstance(values, type | Mapping | str | bytes)
     if given and typing.get_origin(values) is None:
         return None
-    if values is None or isinstance(values, str | bytes | int | float):
+    recorded = isinstance(values, Mapping) and values and not _KEYWORDS & values.keys()
+    single = values is None or isinstance(values, str | bytes | int | float)
+    if single or recorded or (not isinstance(values, type) and is_model(type(values))):
         raise ConfigError(
-            f"values: {type(values).__name__} is nothing to check.",
-            remedy="Give an iterable of values, a hypothesis strategy, or a model or schema to derive one from.",
+            f"values: {'a dict that is no JSON Schema' if recorded else type(values).__name__} is nothing to check.",
+            remedy="Give an iterable of values (one value in a list), a hypothesis strategy, a model or a JSON Schema.",
             field="values",
             value=values,
         )

@@ -46,7 +46,8 @@ def _head(report: RoundTripReport) -> str:
         verdict = "no faults" if report.conclusive else "could not be told"
     cut = "" if report.complete else " (time ran out before all values were checked)"
     return (
-        f"{number(report.values)} value{'' if report.values == 1 else 's'} in {len(report.cells)} cells, "
+        f"{number(report.values)} value{'' if report.values == 1 else 's'} in "
+        f"{len(report.cells)} cell{'' if len(report.cells) == 1 else 's'}, "
         f"{report.seconds:.1f} s, seed {report.seed}: {verdict}{cut}"
     )
 

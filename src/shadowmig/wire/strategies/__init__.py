@@ -278,7 +278,7 @@ def sample(strategy: st.SearchStrategy[Any], count: int, seed: int = 0) -> list[
         run of hypothesis, brought nothing new: the model has hardly more.
 
     Raises:
-        ConfigError: There are no values, or ``count`` or ``seed`` is not a whole number.
+        ConfigError: There are no values, ``strategy`` is none, or ``count`` or ``seed`` is not a whole number.
     """
     if type(count) is not int or not 0 <= count <= sys.maxsize:
         raise ConfigError(f"count is {count!r}.", remedy="Give a whole number.", field="count", value=count)
@@ -294,8 +294,12 @@ def stream(strategy: st.SearchStrategy[Any], seed: int = 0) -> Iterator[Any]:
         seed: As for `sample`.
 
     Raises:
-        ConfigError: ``seed`` is not a whole number; or, when drawing, there are no values.
+        ConfigError: ``strategy`` is none, or ``seed`` is not a whole number; or, when drawing, there are no values.
     """
     if type(seed) is not int:
         raise ConfigError(f"seed is {seed!r}.", remedy="Give a whole number.", field="seed", value=seed)
+    if not isinstance(strategy, st.SearchStrategy):
+        raise ConfigError(
+            f"strategy is {strategy!r}.", remedy="Use values_of(model).", field="strategy", value=strategy
+        )
     return stream_of(strategy, _ROOTS.get(strategy), seed)
