@@ -20,7 +20,7 @@ from attrs import field, frozen
 
 from shadowmig.compare import structural
 from shadowmig.errors import CodecError, CodecUnavailable, ConfigError
-from shadowmig.given import differences
+from shadowmig.given import differences, function, is_codec
 from shadowmig.model import Record, Ref
 from shadowmig.protocols import Codec, Comparator
 from shadowmig.stores.sister import SisterStore
@@ -81,7 +81,8 @@ class CachedBytes:
         if not isinstance(store, SisterStore):
             raise ConfigError(f"store is {store!r}.", remedy="Give a SisterStore.", field="store", value=store)
         _check(legacy=legacy, new=new)
-        _check_functions(compare=compare, miss=miss, version=version)
+        for name, given in (("compare", compare), ("miss", miss), ("version", version)):
+            function(given, name)
         self._store = store
         self._readers = tuple(Side(name, codec, "decode") for name, codec in (("legacy", legacy), ("new", new)))
         self._judge = Judge(compare or structural(), plain, miss)
@@ -202,7 +203,8 @@ class Crosswise:
 
     def __attrs_post_init__(self) -> None:
         _check(legacy=self.legacy, new=self.new)
-        _check_functions(compare=self.compare, miss=self.miss)
+        function(self.compare, "compare")
+        function(self.miss, "miss")
 
     def encode(self, value: Any) -> tuple[bytes, int]:
         """Write as the legacy does. Raises what it raises."""
@@ -234,24 +236,16 @@ def _read(codec: Codec, name: str, data: bytes, flags: int) -> Any:
     except CodecUnavailable:
         raise
     except (Exception, SystemExit) as error:
-        raise CodecError(
-            f"{name} cannot read these bytes: {type(error).__name__}.", reason=f"{name} cannot read"
-        ) from error
+        why = error.reason if isinstance(error, CodecError) else type(error).__name__
+        raise CodecError(f"{name} cannot read these bytes: {why}.", reason=f"{name} cannot read") from error
 
 
 def _check(**codecs: object) -> None:
     for name, codec in codecs.items():
-        able = all(callable(getattr(codec, method, None)) for method in ("encode", "decode"))
-        if isinstance(codec, type) or not able:
+        if not is_codec(codec):
             raise ConfigError(
                 f"{name} is {codec!r}.",
                 remedy="Give a codec, such as shadowmig.wire.Json().",
                 field=name,
                 value=codec,
             )
-
-
-def _check_functions(**functions: object) -> None:
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise ConfigError(f"{name} is {function!r}.", remedy="Give a function.", field=name, value=function)

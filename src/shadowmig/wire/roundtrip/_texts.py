@@ -144,6 +144,15 @@ TEXTS: Final[tuple[Leaf, ...]] = (
     ),
     (
         silent(
+            "text stripped",
+            "White space at an end of the text is gone.",
+            "One side strips what it reads.",
+            "Do the same on both sides, where texts enter.",
+        ),
+        _texts(lambda want, got: got in (want.strip(), want.rstrip(), want.lstrip()) and bool(got)),
+    ),
+    (
+        silent(
             "control characters lost",
             "Characters that cannot be seen are gone or replaced.",
             "One side removes what it takes for harmful.",
@@ -189,15 +198,6 @@ TEXTS: Final[tuple[Leaf, ...]] = (
             "Write and read UTF-8.",
         ),
         _texts(_mistaken),
-    ),
-    (
-        silent(
-            "text stripped",
-            "White space at an end of the text is gone.",
-            "One side strips what it reads.",
-            "Do the same on both sides, where texts enter.",
-        ),
-        _texts(lambda want, got: got in (want.strip(), want.rstrip(), want.lstrip()) and bool(got)),
     ),
     (
         silent(
