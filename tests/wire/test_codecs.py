@@ -36,6 +36,18 @@ def test_raw(data, flags):
     assert Raw(flags=flags).encode(data) == (data, flags)
 
 
+@pytest.mark.parametrize(
+    "codec", [Json(limit=100), Compressed(Raw(), above=10, limit=100), Compressed(Json(limit=100), above=10)]
+)
+def test_what_is_too_long_to_be_read_is_not_written(codec):
+    """A value whose bytes the codec would refuse to read is not written, compressed or not."""
+    value = b"x" * 101 if codec == Compressed(Raw(), above=10, limit=100) else "x" * 99
+    with pytest.raises(CodecError) as caught:
+        codec.encode(value)
+    assert caught.value.reason == "too large"
+    assert codec.decode(*codec.encode(value[:-1])) == value[:-1]
+
+
 @pytest.mark.parametrize("value", ["text", None, 1, bytearray(b"x")])
 def test_raw_writes_only_bytes(value):
     """Raw refuses to write anything but bytes, and does not show it."""

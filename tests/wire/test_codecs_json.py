@@ -272,7 +272,7 @@ MB = 1024 * 1024
         (b"a" * MB, ["not JSON"]),
         (b'"' + b"\\n" * MB + b'"', []),
         (('"q' + "\u0301" * MB + '"').encode(), []),
-        (b"[" + b"1," * MB + b"1]", []),
+        (b"[" + b"1," * (MB // 4) + b"1]", []),
     ],
     ids=["digits", "decimals", "minus", "space", "letters", "escapes", "marks", "many"],
 )

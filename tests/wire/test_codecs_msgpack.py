@@ -265,3 +265,41 @@ assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
+
+
+EAST, WEST = dt.timezone(dt.timedelta(hours=5)), dt.timezone(dt.timedelta(hours=-5))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (dt.datetime(1, 1, 1, tzinfo=EAST), "time out of range"),
+        (dt.datetime(9999, 12, 31, 23, tzinfo=WEST), "time out of range"),
+        (Instant(dt.datetime(1, 1, 1, tzinfo=EAST), 7), "time out of range"),
+        ([msgpack.Timestamp(2**40)], "time out of range"),
+        (memoryview(b"abcd")[::2], "no such type"),
+    ],
+)
+def test_msgpack_does_not_write_what_it_cannot_read(value, reason):
+    """A moment without a date in UTC is not written, and neither are bytes with gaps."""
+    with pytest.raises(CodecError) as caught:
+        MsgPack().encode(value)
+    assert caught.value.reason == reason
+
+
+def test_msgpack_of_text_and_bytes_that_become_one_key():
+    """Where text and bytes are written alike, two keys that become one are refused."""
+    assert MsgPack(raw=True).decode(*MsgPack(raw=True).encode({"a": 1, b"b": 2})) == {b"a": 1, b"b": 2}
+    with pytest.raises(CodecError) as caught:
+        MsgPack(raw=True).encode([{"a": 1, b"a": 2}])
+    assert caught.value.reason == "duplicate key"
+
+
+@pytest.mark.parametrize("value", ["a" * 1000, [None] * 900, [{}] * 300, [[]] * 300])
+def test_msgpack_does_not_write_what_is_too_large_to_read(value):
+    """A value that is too long, or makes too much, for the codec's own limit is not written."""
+    codec = MsgPack(limit=1000)
+    with pytest.raises(CodecError) as caught:
+        codec.encode(value)
+    assert caught.value.reason == "too large"
+    assert codec.decode(*codec.encode(value[:100])) == value[:100]

@@ -388,3 +388,59 @@ def test_wrong_options_of_protobuf(build, field):
     with pytest.raises(ConfigError) as caught:
         build()
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("wrap", [lambda value: {"parent": value}, lambda value: {"children": [value]}])
+@pytest.mark.parametrize("depth", [99, 100, 101, 150, 200])
+def test_protobuf_writes_no_deeper_than_it_reads(wrap, depth):
+    """A message is written if it can be read, to the very level."""
+    codec = Protobuf(Comment)
+    if depth > 100:
+        assert refused(codec, nested(depth, wrap)).reason == "too deep"
+    else:
+        assert codec.decode(codec.encode(nested(depth, wrap))[0], 0)
+
+
+@pytest.mark.parametrize("wrap", [lambda value: {"a": value}, lambda value: [value]])
+def test_protobuf_writes_no_deeper_values_than_it_reads(wrap):
+    """A Value is written if it can be read, whatever its depth."""
+    codec = Protobuf(struct_pb2.Value)
+    reasons = set()
+    for depth in range(20, 120, 5):
+        try:
+            data, flags = codec.encode(nested(depth, wrap))
+        except CodecError as error:
+            reasons.add(error.reason)
+        else:
+            assert codec.decode(data, flags) == nested(depth, wrap)
+    assert reasons == {"too deep"}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"single": 2**24 + 1}, "number too large"),
+        ({"single": -(2**24) - 1}, "number too large"),
+        ({"score": 2**53 + 1}, "number too large"),
+        ({"at": dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5)))}, "time out of range"),
+        ({"at": Instant(dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(dt.timedelta(hours=-5))), 1)},
+         "time out of range"),
+        ({"times": {1: dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5)))}}, "time out of range"),
+        ({"body": "a" * 70_000}, "too large"),
+        ({"numbers": [1] * 30_000}, "too large"),
+        (Comment.FromString(b"\x7a\x0a\x08\x80\x80\x80\x80\x80\x80\x80\x80\x40"), "time out of range"),
+        (Comment.FromString(b"\x92\x01\x00"), "empty Value"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_protobuf_does_not_write_what_it_cannot_read(value, reason):
+    """What the message could not hold, or the codec not read again, is not written, messages included."""
+    assert refused(Protobuf(Comment, limit=64 * 1024), value).reason == reason
+
+
+def test_protobuf_writes_whole_numbers_that_a_float_holds():
+    """A whole number that 32 bits hold exactly is written for a float, and comes back as one."""
+    codec = Protobuf(Comment)
+    assert codec.decode(codec.encode({"single": 2**24 + 2})[0], 0)["single"] == 2.0**24 + 2
+    with pytest.raises(CodecError):
+        codec.encode({"single": 2**60 + 1})

@@ -4,10 +4,12 @@ import base64
 import gzip
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,6 +90,27 @@ class Codec(BaseHTTPRequestHandler):
         while True:
             self.wfile.write(b"x" * 65536)
 
+    def lying_chunk(self, body):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"-1\r\n")
+        while True:
+            self.wfile.write(b"x" * 65536)
+
+    def continues(self, body):
+        while True:
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    def stalls(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(body)
+        self.server.stalled.set()
+        self.server.let_go.wait(30)
+        self.close_connection = True
+
     def cut_chunk(self, body):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
@@ -138,6 +161,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Codec)
         self.seen = []
         self.let_go = threading.Event()
+        self.stalled = threading.Event()
 
     def handle_error(self, request, address):
         pass
@@ -217,6 +241,8 @@ FAILURES = {
     "zipped": ("broke the protocol", "compressed"),
     "garbage": ("broke the protocol", "no JSON"),
     "endless": ("broke the protocol", "longer than 100000 bytes"),
+    "lying-chunk": ("broke the protocol", "longer than 100000 bytes"),
+    "continues": ("broke the protocol", "longer than 100000 bytes"),
     "cut": ("broke the protocol", "cut"),
     "cut-chunk": ("broke the protocol", "cut"),
     "hangs": ("hung", "did not answer within 0.7 s"),
@@ -343,6 +369,32 @@ def test_forked_child_connects_by_itself(server):
     assert ports[0] == ports[2] != ports[1]
 
 
+# Newer Pythons warn of a fork beside threads, which is what is tested.
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_while_a_thread_reads_a_reply(server):
+    """A child that is forked while another thread reads a reply is not kept waiting, and can ask at once."""
+    with codec(server, "stalls") as built:
+        results = []
+        thread = threading.Thread(target=lambda: results.extend(built.encode_many(["poison"])))
+        thread.start()
+        assert server.stalled.wait(30)
+        time.sleep(0.1)  # for the thread to be in the middle of reading
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if built.encode(2) == (b"2", 7) else 1)
+        deadline = time.monotonic() + 20
+        while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if ended == (0, 0):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        assert ended == (pid, 0)
+        server.let_go.set()
+        thread.join()
+        assert [each.reason for each in results] == ["broke the protocol"]
+        assert built.encode(3) == (b"3", 7)
+
+
 def test_interrupted_request_leaves_no_answer_behind(server, monkeypatch):
     """After a request that was interrupted, the next one gets its own answer."""
     with codec(server) as built:
@@ -378,6 +430,9 @@ def test_http_codec_must_not_be_used_after_closing(server):
         ("url", {"url": "http://a/b c"}),
         ("url", {"url": "http://a/\u00e9"}),
         ("url", {"url": b"http://a/"}),
+        ("url", {"url": "http://a b/"}),
+        ("url", {"url": "http://a\x7fb/"}),
+        ("url", {"url": "http://u\ud800:secret@a/"}),
         ("timeout", {"timeout": 0}),
         ("batch", {"batch": 0}),
         ("connections", {"connections": 0}),
@@ -385,6 +440,11 @@ def test_http_codec_must_not_be_used_after_closing(server):
         ("flags", {"flags": -1}),
         ("headers", {"headers": {"A": "b\r\nC: d"}}),
         ("headers", {"headers": {"A": 1}}),
+        ("headers", {"headers": {1: "A"}}),
+        ("headers", {"headers": {"": "A"}}),
+        ("headers", {"headers": {"A B": "C"}}),
+        ("headers", {"headers": {"A:B": "C"}}),
+        ("headers", {"headers": [("A", "B")]}),
         ("headers", {"headers": {"A": "\u00e9"}}),
         ("context", {"context": ssl.create_default_context()}),
         ("context", {"url": "https://a/", "context": "none"}),
@@ -396,6 +456,14 @@ def test_wrong_option_of_http_is_refused(field, options):
         HttpCodec(**{"url": "http://ann:secret@a/", **options})
     assert caught.value.field == field
     assert "secret" not in str(caught.value)
+
+
+def test_own_headers_take_the_place_of_others(server):
+    """A header that is given takes the place of the codec's own, however it is written."""
+    with codec(server, headers={"ACCEPT": "x/y", "Empty": ""}) as built:
+        built.encode(1)
+    headers = [(name, value) for name, value in server.seen[0][1].items() if name.lower() in {"accept", "empty"}]
+    assert headers == [("ACCEPT", "x/y"), ("Empty", "")]
 
 
 def test_address_in_brackets_is_shown_in_brackets():

@@ -4,6 +4,8 @@ import dataclasses
 import enum
 import json
 import math
+import sys
+import tracemalloc
 from collections import OrderedDict, namedtuple
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -19,7 +21,7 @@ from shadowmig.errors import CodecError, CodecUnavailable
 from shadowmig.model import MISSING
 from shadowmig.wire.tagged import from_tagged, to_tagged
 from shadowmig.wire.tagged._protocol import answers, item_of_data, item_of_value, request
-from shadowmig.wire.values import Instant
+from shadowmig.wire.values import Instant, plain
 
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENTS = st.datetimes(timezones=ZONES).map(lambda at: at.replace(fold=0))
@@ -392,3 +394,79 @@ def test_value_with_too_many_levels_is_not_sent():
     with pytest.raises(CodecError) as caught:
         item_of_value(value)
     assert caught.value.reason == "too deep"
+
+
+def test_tagged_form_is_not_changed():
+    """Reading a tagged form leaves it as it is."""
+    document = {"a": [{"$int": "9007199254740993"}, {"$map": [[{"$bytes": "YQ=="}, [{"$float": "1.0"}]]]}]}
+    text = json.dumps(document)
+    assert from_tagged(document) == {"a": [2**53 + 1, {b"a": [1.0]}]}
+    assert json.dumps(document) == text
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (lambda number: {"$int": str(number * sys.hash_info.modulus)}, "too many keys"),
+        (lambda number: {"$uuid": str(UUID(int=number * sys.hash_info.modulus))}, "too many keys"),
+        (lambda number: [number] * 300, "key too large"),
+    ],
+    ids=["ints", "uuids", "lists"],
+)
+def test_keys_that_take_long_to_find_are_refused(key, reason):
+    """Keys of which thousands have one hash, or that are large, are refused before they take long."""
+    count = 12_000 if reason == "too many keys" else 1000
+    pairs = [[key(number), 0] for number in range(4000, 4000 + count)]
+    document = [{"$map": pairs[start : start + 1000]} for start in range(0, count, 1000)]
+    with pytest.raises(CodecError) as caught:
+        from_tagged(document)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("piece", ["[]", "{}", '{"":0}', '{"$map":[]}'])
+def test_replies_take_bounded_memory(piece):
+    """What a reply becomes takes no more than 32 times its bytes, with the reply itself."""
+    count = 200_000 // len(piece)
+    line = ('{"id":1,"items":[{"value":[' + ",".join([piece] * count) + "]}]}\n").encode()
+    tracemalloc.start()
+    try:
+        (value,) = answers(line, 1, "decode", 1)
+        assert tracemalloc.get_traced_memory()[1] < 32 * len(line)
+    finally:
+        tracemalloc.stop()
+    assert len(value) == count
+
+
+class Letter(enum.Enum):
+    A = "a"
+    LIST = [1]  # noqa: RUF012 - a value that is no key
+
+
+class Angry(dict):
+    """A dict that shows nothing of itself."""
+
+    def values(self):
+        raise LookupError("secret")
+
+
+@attrs.define
+class Unset:
+    field: int = attrs.field(init=False)
+
+
+@pytest.mark.parametrize("value", [Unset(), [Unset()], Angry(a=1), memoryview(b"abcd")[::2], attrs.make_class("C", [])])
+def test_values_that_raise_have_no_tagged_form(value):
+    """A value whose own code raises, or that lacks an attribute, is refused as any other without a tagged form."""
+    with pytest.raises(CodecError) as caught:
+        to_tagged(value)
+    assert caught.value.reason == "no tagged form"
+    assert "secret" not in str(caught.value)
+
+
+def test_keys_that_would_become_one_are_kept():
+    """Members of enums that are keys become their values, unless an entry would be lost by that."""
+    assert plain({Letter.A: 1, "b": 2}) == {"a": 1, "b": 2}
+    for value in ({Letter.A: 1, "a": 2}, {Letter.LIST: 1}):
+        assert plain(value) == value
+    assert to_tagged(OrderedDict({Letter.A: 1, "a": 2})) == {"$map": [["a", 1], ["a", 2]]}

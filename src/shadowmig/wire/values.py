@@ -61,7 +61,8 @@ def plain(value: Any) -> Any:
     Give the plain form of a value.
 
     Objects of attrs and dataclasses become dicts of their fields, mappings dicts, tuples lists, members of enums their
-    values. What is plain already, and what has no plain form, is given back as it is; sets too, for they have no order.
+    values. What is plain already, and what has no plain form, is given back as it is; sets too, for they have no order,
+    and the members of enums that are keys, if two of the keys would become one.
 
     Raises:
         RecursionError: It holds itself, or is nested some hundred levels deep.
@@ -72,7 +73,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if isinstance(value, Mapping):
-        return {plain(key) if isinstance(key, enum.Enum) else key: plain(each) for key, each in value.items()}
+        return dict(zip(_keys(value), map(plain, value.values()), strict=True))
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, AbstractSet | Instant):
@@ -82,6 +83,14 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(kind)}
     return value
+
+
+def _keys(value: Mapping[Any, Any]) -> list[Any]:
+    keys = [plain(key) if isinstance(key, enum.Enum) else key for key in value]
+    try:
+        return keys if len(set(keys)) == len(keys) else list(value)
+    except TypeError:  # the value of a member is no key
+        return list(value)
 
 
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, datetime})

@@ -46,9 +46,9 @@ class Scan:
     def _skip(self, schema: Any, depth: int) -> None:
         if depth > DEEPEST:
             raise too_deep()
-        self.memory -= 100
+        self.memory -= _NODE
         if self.memory < 0:
-            raise CodecError("The datum makes too much.", reason="too large")
+            raise _too_much()
         kind = schema["type"] if isinstance(schema, dict) else schema
         if isinstance(kind, list):
             self._skip(kind[self._index(len(kind))], depth + 1)
@@ -69,10 +69,13 @@ class Scan:
                 size = self._number(64)
                 end = self.at + size
                 count = -count
-            for _ in range(count):
+            for left in range(count, 0, -1):
+                at = self.at
                 if schema["type"] == "map":
-                    self._text(utf8=True)
+                    self._text()
                 self._skip(items, depth + 1)
+                if self.at == at and left * _NODE > self.memory:  # nothing, and as many as a few bytes say
+                    raise _too_much()
             if end not in (None, self.at):
                 raise CodecError("A block is of another size than it says.", reason="not the schema")
 
@@ -84,16 +87,24 @@ class Scan:
         self.at = end
         return found
 
-    def _text(self, *, utf8: bool) -> None:
+    def _text(self) -> None:
+        try:
+            self._sized().decode()
+        except UnicodeDecodeError as error:
+            raise CodecError("A text is no UTF-8.", reason="not UTF-8") from error
+
+    def _sized(self) -> bytes:
         size = self._number(64)
         if size < 0:
             raise CodecError("A length is less than zero.", reason="not the schema")
-        data = self._take(size)
-        if utf8:
-            try:
-                data.decode()
-            except UnicodeDecodeError as error:
-                raise CodecError("A text is no UTF-8.", reason="not UTF-8") from error
+        return self._take(size)
+
+    def _bytes(self, schema: Any, data: bytes) -> None:
+        # As a decimal they are turned into digits, which takes quadratic time, and then cut down to the precision.
+        if isinstance(schema, dict) and schema.get("logicalType") == "decimal":
+            most = 10 ** schema["precision"]
+            if not -most < int.from_bytes(data, "big", signed=True) < most:
+                raise CodecError("A decimal has more digits than its schema.", reason="number too large")
 
     def _index(self, count: int) -> int:
         found = self._number(32)
@@ -116,6 +127,11 @@ class Scan:
         return (number >> 1) ^ -(number & 1)
 
 
+def _too_much() -> CodecError:
+    return CodecError("The datum makes too much.", reason="too large")
+
+
+_NODE: Final = 100  # bytes that each value may come to
 _STEPS: Final[dict[str, Callable[[Scan, Any, int], object]]] = {
     "null": lambda scan, schema, depth: None,
     "boolean": lambda scan, schema, depth: scan._take(1),
@@ -123,9 +139,9 @@ _STEPS: Final[dict[str, Callable[[Scan, Any, int], object]]] = {
     "double": lambda scan, schema, depth: scan._take(8),
     "int": lambda scan, schema, depth: scan._number(32),
     "long": lambda scan, schema, depth: scan._number(64),
-    "bytes": lambda scan, schema, depth: scan._text(utf8=False),
-    "string": lambda scan, schema, depth: scan._text(utf8=True),
-    "fixed": lambda scan, schema, depth: scan._take(schema["size"]),
+    "bytes": lambda scan, schema, depth: scan._bytes(schema, scan._sized()),
+    "string": lambda scan, schema, depth: scan._text(),
+    "fixed": lambda scan, schema, depth: scan._bytes(schema, scan._take(schema["size"])),
     "enum": lambda scan, schema, depth: scan._index(len(schema["symbols"])),
     "record": Scan._record,
     "error": Scan._record,

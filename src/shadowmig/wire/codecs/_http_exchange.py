@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
+import os
 import socket
 import ssl
 import time
@@ -16,6 +18,7 @@ from shadowmig.errors import CodecUnavailable
 from shadowmig.wire.tagged._protocol import Op, answers, broke, printable, request
 
 _CHUNK: Final = 256 * 1024
+_HEAD: Final = 1024 * 1024
 
 _ANY_ITEM: Final = frozenset({401, 403, 404, 405, 407})
 """Statuses that say the same whatever was asked."""
@@ -67,7 +70,7 @@ class Connection:
             self.close()
             raise
 
-    def _post(self, body: bytes, deadline: float) -> bytes:
+    def _post(self, body: bytes, deadline: float) -> bytearray:
         if self._open is not None:
             try:
                 return self._exchange(self._open, body, deadline)
@@ -94,13 +97,15 @@ class Connection:
             ) from error
         return made
 
-    def _exchange(self, kept: _Timed, body: bytes, deadline: float) -> bytes:
-        kept.deadline = deadline
+    def _exchange(self, kept: _Timed, body: bytes, deadline: float) -> bytearray:
+        kept.deadline, kept.room = deadline, 2 * self.max_reply + _HEAD
         try:
             kept.request("POST", self.path, body, dict(self.headers))
             response = kept.getresponse()
         except TimeoutError:
             raise self._late() from None
+        except _TooMuch:
+            raise self._too_long() from None
         except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError) as error:
             raise _Stale from error
         except (http.client.HTTPException, OSError, ValueError) as error:
@@ -109,7 +114,7 @@ class Connection:
         with response:
             return self._body(kept, response)
 
-    def _body(self, kept: _Timed, response: http.client.HTTPResponse) -> bytes:
+    def _body(self, kept: _Timed, response: http.client.HTTPResponse) -> bytearray:
         if response.status != 200:
             what = " Redirects are not followed." if 300 <= response.status < 400 else ""
             raise CodecUnavailable(
@@ -122,24 +127,29 @@ class Connection:
         while part := self._part(response):
             body += part
             if len(body) > self.max_reply:
-                raise broke(f"its reply is longer than {self.max_reply} bytes")
+                raise self._too_long()
         if response.length:
             raise broke("its reply is cut")
         if response.will_close:
             kept.close()
             self._open = None
-        return bytes(body)
+        return body
 
     def _part(self, response: http.client.HTTPResponse) -> bytes:
         try:
             return response.read(_CHUNK)
         except TimeoutError:
             raise self._late() from None
+        except _TooMuch:
+            raise self._too_long() from None
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise broke(f"its reply is cut ({type(error).__name__})") from None
 
     def _late(self) -> CodecUnavailable:
         return CodecUnavailable(f"It did not answer within {self.timeout:g} s.", reason="hung")
+
+    def _too_long(self) -> CodecUnavailable:
+        return broke(f"its reply is longer than {self.max_reply} bytes")
 
     def close(self) -> None:
         """Close it; the next question opens another one."""
@@ -147,18 +157,30 @@ class Connection:
         if kept is not None:
             kept.close()
 
-    abandon = close  # A forked child has its own copy of the socket; closing that says nothing to the server.
+    def abandon(self) -> None:
+        """Forget it, in a forked child, whose copy of the socket may go without the server being told."""
+        kept, self._open = self._open, None
+        if kept is not None and isinstance(kept.sock, _Waiting):
+            kept.sock.abandon()
 
 
 class _Stale(Exception):
     """The connection ended before any answer."""
 
 
+class _TooMuch(OSError):
+    """The other side has sent more than anybody needs for a reply."""
+
+
 class _Timed(http.client.HTTPConnection):
-    """A connection whose every wait ends at one deadline, however slowly the other side drips."""
+    """
+    A connection whose every wait ends at one deadline, however slowly the other side drips, and which takes no more
+    bytes than it has room for, whatever sizes the other side tells: http.client believes them.
+    """
 
     auto_open = 0
     deadline = 0.0
+    room = 0
 
     def open(self, deadline: float, context: ssl.SSLContext | None) -> None:
         """
@@ -203,8 +225,18 @@ class _Waiting:
     def wait(self) -> None:
         self._made.settimeout(left(self._owner.deadline))
 
+    def count(self, size: int) -> None:
+        self._owner.room -= size
+        if self._owner.room < 0:
+            raise _TooMuch
+
     def close(self) -> None:
         self._made.close()
+
+    def abandon(self) -> None:
+        # Not by closing what is read through: whoever was reading there has its lock, and is not in this process.
+        with contextlib.suppress(OSError):
+            os.close(self._made.detach())
 
 
 class _Reading(io.RawIOBase):
@@ -218,7 +250,9 @@ class _Reading(io.RawIOBase):
 
     def readinto(self, into: Any) -> int | None:
         self._waiting.wait()
-        return self._raw.readinto(into)
+        size = self._raw.readinto(into)
+        self._waiting.count(size or 0)
+        return size
 
     def close(self) -> None:
         self._raw.close()

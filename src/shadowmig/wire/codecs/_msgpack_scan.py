@@ -41,12 +41,12 @@ def scan(data: bytes, memory: int) -> bool:
             number = code & 15
         if each:  # an array or a map
             need += each * number
-            memory -= 80 * each
+            memory -= _HOLDER * each
         elif size < 0:
             raise CodecError(f"There is no code {code}.", reason="not msgpack")
         else:
             stamps = stamps or (code in _EXT and data[at : at + 1] == b"\xff")
-        memory -= 40
+        memory -= _VALUE
         if memory < 0:
             raise CodecError("The document makes too much.", reason="too large")
         at += size
@@ -55,6 +55,12 @@ def scan(data: bytes, memory: int) -> bool:
     if at < end:
         raise CodecError("Something follows the document.", reason="something follows")
     return stamps
+
+
+_VALUE: Final = 40  # bytes that each value may come to
+_HOLDER: Final = 80  # and an array besides; a map twice that
+HEAVIEST: Final = _VALUE + 2 * _HOLDER
+"""The most that is counted for one byte."""
 
 
 def _cut() -> CodecError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -15,8 +15,8 @@ LARGEST: Final = 10_000_000
 
 
 def check_nesting(
-    value: Any, *, parts: Mapping[int, tuple[Any, ...]] | None = None, shared: bool = True, deepest: int = DEEPEST
-) -> None:
+    value: Any, *, parts: Mapping[int, list[Any]] | None = None, shared: bool = True, deepest: int = DEEPEST
+) -> Collection[int]:
     """
     Refuse a value that others would be lost in.
 
@@ -25,6 +25,9 @@ def check_nesting(
         parts: What objects are made of that only their own class can look into, by their id.
         shared: Whether one part may be in several places.
         deepest: The most levels.
+
+    Returns:
+        The ids of all that holds something; none if nothing may be in several places.
 
     Raises:
         CodecError: It is nested more than ``deepest`` levels deep (``too deep``), holds itself (``holds itself``), or
@@ -52,6 +55,7 @@ def check_nesting(
             raise too_deep()
         inside.add(id(part))
         open_.append((part, children))
+    return sizes
 
 
 def _sum(children: Iterable[Any], sizes: Mapping[int, tuple[int, int]], deepest: int) -> tuple[int, int]:
@@ -67,12 +71,12 @@ def _sum(children: Iterable[Any], sizes: Mapping[int, tuple[int, int]], deepest:
     return levels, total
 
 
-def _children(value: Any, parts: Mapping[int, tuple[Any, ...]] | None) -> list[Any]:
+def _children(value: Any, parts: Mapping[int, list[Any]] | None) -> list[Any]:
     kind = type(value)
     if kind in _ATOMS:
         return []
     if parts and id(value) in parts:
-        return list(parts[id(value)][1:])
+        return parts[id(value)][1:]
     if isinstance(value, Mapping):
         return [*value, *value.values()]
     if isinstance(value, list | tuple | set | frozenset):

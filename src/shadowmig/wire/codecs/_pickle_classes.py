@@ -8,12 +8,15 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
 from shadowmig.errors import CodecError
+from shadowmig.wire.codecs._keys import Keys
+
+_Moment = TypeVar("_Moment", date, time)
 
 
 @frozen(hash=False)
@@ -101,15 +104,21 @@ def _state(value: Any, size: int) -> bytes:
 
 def _datetime(state: Any, *zone: Any) -> datetime:
     moment: Any = datetime  # its signature does not tell that it takes a pickled state
-    return cast("datetime", moment(_state(state, 10), *map(_zone, zone)))
+    return cast("datetime", _checked(moment(_state(state, 10), *map(_zone, zone))))
 
 
 def _date(state: Any) -> date:
-    return date(_state(state, 4))  # type: ignore[call-arg,arg-type]  # a pickled state, undocumented
+    return _checked(date(_state(state, 4)))  # type: ignore[call-arg,arg-type]  # a pickled state, undocumented
 
 
 def _time(state: Any, *zone: Any) -> time:
-    return time(_state(state, 6), *map(_zone, zone))  # type: ignore[arg-type]  # a pickled state, undocumented
+    made = time(_state(state, 6), *map(_zone, zone))  # type: ignore[arg-type]  # a pickled state, undocumented
+    return _checked(made)
+
+
+def _checked(moment: _Moment) -> _Moment:
+    # A state is taken as it is, with a day 255 too; new ones are made of looked at parts only.
+    return moment.replace()
 
 
 def _zone(value: Any) -> timezone | ZoneInfo:
@@ -228,7 +237,7 @@ def _only(values: tuple[Any, ...], *types: type) -> None:
 def refused(name: str) -> CodecError:
     """Give the error for a name that may not be used."""
     # What is in quotes was written by whoever wrote the bytes.
-    shown = re.sub(r"[^\w.]", "?", name)[:100]
+    shown = re.sub(r"[^\w.]", "?", name[:100])
     return CodecError(
         f"The pickle uses {shown!r}, which is not allowed.",
         remedy="Give its name to allow= or stand_ins= if it belongs there.",
@@ -244,46 +253,6 @@ def _never(name: str) -> Callable[..., Any]:
     return call
 
 
-class Keys:
-    """
-    Looks at each key of a dict and each element of a set, for hashing them can take long, or end the process.
-
-    Text, bytes, and what is small is hashed well. Of the rest a writer can make as many as it likes with one hash, and
-    tuples so deep that hashing them overflows the stack.
-    """
-
-    def __init__(self) -> None:
-        self.left = 10_000
-
-    def check(self, key: Any) -> None:
-        """
-        Look at one key.
-
-        Raises:
-            TypeError: It is none.
-            CodecError: It is a tuple of more than a hundred elements in all (``key too large``), or there are more than
-                10 000 keys that are neither text, bytes nor small (``too many keys``).
-        """
-        kind = type(key)
-        if kind in _EASY or (kind is int and -_SMALL <= key <= _SMALL):
-            return
-        self.left -= 1
-        if self.left < 0:
-            raise CodecError("There are too many keys of other types than text.", reason="too many keys")
-        waiting, seen = [key], 0
-        while waiting:
-            value = waiting.pop()
-            seen += 1
-            if type(value) in (tuple, frozenset):
-                seen += len(value)
-                if seen <= _LARGE:
-                    waiting += value
-            elif type(value) in (Named, Args):
-                raise TypeError("a class in a key")
-            if seen > _LARGE:
-                raise CodecError("A key is too large.", reason="key too large")
-
-
 class Args(tuple[Any, ...]):
     """A tuple that holds something with a name: arguments, and never part of a value."""
 
@@ -291,9 +260,6 @@ class Args(tuple[Any, ...]):
 
 
 DIGITS: Final = 4300
-_LARGE: Final = 200
-_SMALL: Final = 2**63
-_EASY: Final = frozenset({str, bytes, bool, type(None)})
 
 _FACTORIES: Final[dict[str, Callable[[], Any]]] = {
     f"builtins.{kind.__name__}": kind for kind in (list, dict, set, int, float, str, tuple, bool, bytes)

@@ -16,7 +16,7 @@ from shadowmig.wire.codecs._flags import GROWTH
 from shadowmig.wire.codecs._nesting import DEEPEST, check_nesting
 from shadowmig.wire.codecs._pickle_classes import Named
 from shadowmig.wire.codecs._pickle_objects import Machine
-from shadowmig.wire.codecs._pickle_stack import cut, too_much, whole
+from shadowmig.wire.codecs._pickle_stack import cut, too_much
 
 
 def read(data: bytes, *, names: Callable[[str], Named | None], encoding: str, limit: int) -> Any:
@@ -35,9 +35,10 @@ def read(data: bytes, *, names: Callable[[str], Named | None], encoding: str, li
     machine = Machine(data, names, encoding, limit * GROWTH)
     try:
         return _run(machine)
-    except CodecError:
-        raise
-    except (IndexError, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except BaseException as error:
+        machine.let_go()
+        if isinstance(error, CodecError) or not isinstance(error, _BROKEN):
+            raise
         raise CodecError("The pickle makes no sense.", reason="broken") from error
 
 
@@ -75,7 +76,7 @@ def _end(machine: Machine) -> Any:
             reason="not text",
         )
     if machine.shared or len(machine.data) > DEEPEST:  # each level takes a byte at least
-        check_nesting(value, parts=machine.parts, shared=machine.shared)
+        machine.let_go(check_nesting(value, parts=machine.parts, shared=machine.shared or bool(machine.frail)))
     return value
 
 
@@ -86,6 +87,7 @@ def _refuse(reason: str, what: str) -> Callable[[Machine], None]:
     return step
 
 
+_BROKEN: Final = (IndexError, KeyError, TypeError, ValueError, ArithmeticError, AttributeError)
 _STOP: Final = ord(".")
 _Step = Callable[[Machine], None]
 _CODES: Final[dict[bytes, _Step]] = {
@@ -132,11 +134,11 @@ _CODES: Final[dict[bytes, _Step]] = {
     b"\x8f": lambda m: m.push(set()),
     b"\x90": lambda m: m.add(m.items()),
     b"\x91": Machine.push_frozenset,
-    b"p": lambda m: m.put(whole(m.line())),
+    b"p": lambda m: m.put(m.index()),
     b"q": lambda m: m.put(m.number(1)),
     b"r": lambda m: m.put(m.number(4)),
     b"\x94": Machine.memoize,
-    b"g": lambda m: m.get(whole(m.line())),
+    b"g": lambda m: m.get(m.index()),
     b"h": lambda m: m.get(m.number(1)),
     b"j": lambda m: m.get(m.number(4)),
     b"c": Machine.global_lines,

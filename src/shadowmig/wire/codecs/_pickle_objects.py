@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
 from shadowmig.wire.codecs._pickle_classes import BASES, Named, StandIn, old_names, refused, set_uuid
-from shadowmig.wire.codecs._pickle_stack import Stack, run_allowed, too_much
+from shadowmig.wire.codecs._pickle_stack import Stack, run_allowed
 
 
 class Machine(Stack):
@@ -17,9 +19,10 @@ class Machine(Stack):
         self.push(self.named(old_names(f"{module}.{name}")))
 
     def named(self, name: str) -> Named:
-        found = self.names(name)
+        found = self.names(name) if len(name) <= _LONGEST else None
         if found is None:
             raise refused(name)
+        self.use(256 + len(name))
         return found
 
     def global_lines(self) -> None:
@@ -46,16 +49,10 @@ class Machine(Stack):
             self.push(self.make(named, named.call, args))
 
     def make(self, named: Named, call: Callable[..., Any] | None, args: tuple[Any, ...], **options: Any) -> Any:
-        if named.name in _STATES and args and type(args[0]) is str:
+        if named.name in _STATES and args and type(args[0]) is str and self.encoding != "bytes":
             self.escaped.discard(args[0])
             args = args[0].encode(self.encoding, "surrogateescape"), *args[1:]
-        for arg in args:
-            if type(arg) in (list, tuple):
-                self.memory -= len(arg) * 64
-            elif type(arg) in (str, bytes):
-                self.memory -= len(arg)
-        if self.memory < 0:
-            raise too_much()
+        self.copied((args, *args), each=192 if named.name == "collections.OrderedDict" else 64)
         if call is None:
             raise refused(named.name)
         if named.name != "collections.defaultdict":
@@ -63,9 +60,15 @@ class Machine(Stack):
         if named.real is None:
             if options:
                 raise TypeError("arguments by name")
-            return call(self.keys, *args) if named.keyed else call(*args)
+            made = call(self.keys, *args) if named.keyed else call(*args)
+            if type(made) is defaultdict:
+                self.frail.append(made)
+            return made
+        self.copied((options,))
         made = run_allowed(call, *args, **options)
-        self.parts[id(made)] = (made, *args, *options.values())
+        if type(made) in (defaultdict, deque):
+            self.frail.append(made)
+        self.parts[id(made)] = [made, *args, *options.values()]
         return made
 
     def reconstruct(self, named: Any, base: Any, state: Any) -> Any:
@@ -92,7 +95,7 @@ class Machine(Stack):
         if type(named) is not Named or not isinstance(args, tuple) or type(options) is not dict:
             raise TypeError("nothing that can be made")
         if named.stands_in and options:
-            self.push(StandIn(named.name, args=(*args, options)))
+            self.push(self.make(named, named.new, (*args, options)))
         else:
             self.push(self.make(named, named.new, args, **options))
 
@@ -114,10 +117,12 @@ class Machine(Stack):
         state = self.pop()
         self.plain((state,))
         to = self.stack[-1]
+        self.copied((state, *state) if type(state) is tuple else (state,))
         if type(to) is StandIn:
+            self.copied((to.state,))
             object.__setattr__(to, "state", _together(to.state, state))
-        elif id(to) in self.parts:
-            self.parts[id(to)] += (state,)
+        elif id(to) in self.parts and not isinstance(to, Enum):  # its members are those of the whole process
+            self.parts[id(to)].append(state)
             run_allowed(_give_state, to, state)
         elif type(to) is UUID:
             set_uuid(to, state)
@@ -151,4 +156,5 @@ def _attributes(state: Any) -> Mapping[str, Any]:
     return state
 
 
+_LONGEST: Final = 1000
 _STATES: Final = frozenset({"datetime.datetime", "datetime.date", "datetime.time"})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from shadowmig.errors import CodecError
-from shadowmig.wire.codecs._pickle_classes import DIGITS, Args, Keys, Named, StandIn, number_too_large, refused
+from shadowmig.wire.codecs._keys import Keys
+from shadowmig.wire.codecs._pickle_classes import DIGITS, Args, Named, StandIn, number_too_large, refused
 
 
 class Stack:
@@ -32,10 +33,11 @@ class Stack:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.keys = Keys()
+        self.keys = Keys(memory)
         self.escaped: set[str] = set()  # text of Python 2 that is none; only the states of moments may be so
         self.shared = False
-        self.parts: dict[int, tuple[Any, ...]] = {}  # what instances of real classes were made of, by their id
+        self.parts: dict[int, list[Any]] = {}  # what instances of real classes were made of, by their id
+        self.frail: list[defaultdict[Any, Any] | deque[Any]] = []  # see `let_go`
 
     # What the steps are made of.
 
@@ -71,6 +73,22 @@ class Stack:
         self.stack = self.marked.pop()
         return found
 
+    def use(self, size: int) -> None:
+        """Count what takes memory, or time as if it did."""
+        self.memory -= size
+        if self.memory < 0:
+            raise too_much()
+
+    def copied(self, values: Iterable[Any], *, each: int = 64) -> None:
+        """Count what is made of values, which may be as large as they are, and may be made many times."""
+        for value in values:
+            if type(value) in (list, tuple):
+                self.use(len(value) * each)
+            elif type(value) is dict:
+                self.use(len(value) * 2 * each)
+            elif type(value) in (str, bytes):
+                self.use(len(value))
+
     def plain(self, values: Iterable[Any]) -> None:
         """Refuse a class that stands where a value should."""
         for value in values:
@@ -78,6 +96,17 @@ class Stack:
                 raise refused(value.name)
             if type(value) is Args:
                 raise refused(next(each.name for each in value if type(each) is Named))
+
+    def let_go(self, kept: Collection[int] = ()) -> None:
+        """
+        Empty what Python itself cannot forget if it holds its like by ten thousands of levels: its process would end.
+
+        Args:
+            kept: The ids of what is part of the value, and good.
+        """
+        for each in self.frail:
+            if id(each) not in kept:
+                each.clear()
 
     # Steps: numbers, text and bytes.
 
@@ -182,7 +211,7 @@ class Stack:
                 self.keys.check(item)
             to.update(items)
         elif id(to) in self.parts:
-            self.parts[id(to)] += tuple(items)
+            self.parts[id(to)] += items
             put = to.add if isinstance(to, set) else to.append
             for item in items:
                 run_allowed(put, item)
@@ -197,7 +226,7 @@ class Stack:
         if type(to) is StandIn:
             to = _items_of(to, dict)
         if id(to) in self.parts:
-            self.parts[id(to)] += tuple(items)
+            self.parts[id(to)] += items
         elif type(to) not in (dict, OrderedDict, defaultdict):
             raise TypeError("not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -209,7 +238,16 @@ class Stack:
 
     # Steps: the memo.
 
+    def index(self) -> int:
+        """Read an index of the memo; of longer numbers many have one hash."""
+        text = self.line()
+        if len(text) > len(str(_MEMO)):
+            raise ValueError("no index of a memo")
+        return int(text)
+
     def put(self, index: int) -> None:
+        if not 0 <= index <= _MEMO:
+            raise ValueError("no index of a memo")
         self.memo[index] = self.stack[-1]
 
     def memoize(self) -> None:
@@ -275,6 +313,7 @@ def _items_of(to: StandIn, kind: type) -> Any:
 
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes, Named})
 _LONG: Final = 1786  # bytes of 4300 digits
+_MEMO: Final = 10**18 - 1  # below what Python hashes anything else to
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.?))", re.DOTALL)
 _ESCAPES: Final = {b"\\": b"\\", b"'": b"'", b'"': b'"', b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 """Those that Python 2 wrote."""

@@ -112,7 +112,7 @@ class Child:
             raise CodecUnavailable(f"It did not start. {error.message}", reason="not started") from error
         return process
 
-    def _exchange(self, process: subprocess.Popen[bytes], data: bytes, deadline: float, most: int) -> bytes:
+    def _exchange(self, process: subprocess.Popen[bytes], data: bytes, deadline: float, most: int) -> bytearray:
         """Write, and read one line; all three pipes in whatever order they are ready."""
         stdin, stdout, stderr = (pipe.fileno() for pipe in _pipes(process))
         rest, heard = memoryview(data), bytearray()
@@ -136,7 +136,7 @@ class Child:
                 self._hear(stdout, heard, most)
         if rest:
             raise broke("it replied before it had read the request")
-        return bytes(heard)
+        return heard
 
     def _hear(self, stdout: int, heard: bytearray, most: int) -> None:
         part = os.read(stdout, _CHUNK)
@@ -222,7 +222,7 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[b
     return process.stdin, process.stdout, process.stderr
 
 
-def _check_hello(line: bytes) -> None:
+def _check_hello(line: bytearray) -> None:
     hello = read_line(line)
     version = hello.get("protocol") if type(hello) is dict else None
     if type(version) is not int:

@@ -52,7 +52,7 @@ class _Seat:
     partner: Partner
     failures: int = 0
     rests_until: float = 0.0
-    last: CodecUnavailable | None = None
+    last: tuple[str, str] = ("", "")  # message and reason; the error itself holds on to whoever was told of it
 
 
 @define(eq=False)
@@ -178,8 +178,8 @@ class Pool:
 
 
 def _answers(seat: _Seat, op: Op, items: list[bytes]) -> list[Any]:
-    if seat.last is not None and time.monotonic() < seat.rests_until:
-        return [_resting(seat.last)] * len(items)
+    if time.monotonic() < seat.rests_until:
+        return [_resting(*seat.last)] * len(items)
     answers, error = _try(seat, op, items)
     if error is None:
         return answers
@@ -202,16 +202,16 @@ def _try(seat: _Seat, op: Op, items: list[bytes]) -> tuple[list[Any], CodecUnava
         answers = seat.partner.ask(op, items)
     except CodecUnavailable as error:
         seat.failures += 1
-        seat.last = error
+        seat.last = error.message, error.reason
         if error.reason in HOPELESS or seat.failures >= _IN_A_ROW:
-            seat.rests_until = time.monotonic() + min(0.1 * 2**seat.failures, _LONGEST_PAUSE)
+            seat.rests_until = time.monotonic() + min(0.1 * 2 ** min(seat.failures, 10), _LONGEST_PAUSE)
         return [], error
     seat.failures = 0
     return answers, None
 
 
-def _resting(last: CodecUnavailable) -> CodecUnavailable:
-    return CodecUnavailable(f"Not asked so soon after it failed. {last.message}", reason=last.reason)
+def _resting(message: str, reason: str) -> CodecUnavailable:
+    return CodecUnavailable(f"Not asked so soon after it failed. {message}", reason=reason)
 
 
 def _close(seats: list[_Seat]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -119,10 +120,13 @@ def _check(one: Any, value: Any, path: Path) -> Any:
     wanted: Any = _TYPES.get(one.type, (int,))
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise _wrong(path, "wrong type", f"it is {wanted[0].__name__}, not {type(value).__name__}")
-    if (float in wanted and isinstance(value, int) and float(value) != value) or (
-        one.type == FieldDescriptor.TYPE_FLOAT and _FLOAT < abs(value) < math.inf
-    ):
+    if float in wanted and isinstance(value, int) and float(value) != value:
         raise OverflowError
+    if one.type == FieldDescriptor.TYPE_FLOAT:
+        if _FLOAT < abs(value) < math.inf:
+            raise OverflowError
+        if isinstance(value, int) and struct.unpack("<f", struct.pack("<f", value))[0] != value:
+            raise OverflowError
     return value
 
 
@@ -163,6 +167,10 @@ def _timestamp(message: Any, value: Any, path: Path) -> None:
     at = value.at if isinstance(value, Instant) else value
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise _wrong(path, "wrong type", f"it is a moment with a zone, not {type(value).__name__}")
+    try:
+        at.astimezone(UTC)
+    except OverflowError as error:
+        raise _wrong(path, "time out of range", "in UTC it is outside of the years 1 to 9999") from error
     message.seconds = (at - EPOCH) // timedelta(seconds=1)
     message.nanos = at.microsecond * 1000 + (value.nanos if isinstance(value, Instant) else 0)
 

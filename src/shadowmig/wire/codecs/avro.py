@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from shadowmig.errors import CodecError, ConfigError
+from shadowmig.wire.codecs._avro_same import check_exponents, is_same
 from shadowmig.wire.codecs._avro_scan import DEEPEST, Scan
 from shadowmig.wire.codecs._flags import GROWTH, LIMIT, check_flags, check_limit, check_size, too_deep
 from shadowmig.wire.codecs._nesting import check_nesting
@@ -31,8 +32,9 @@ class Avro:
     One datum of Avro in binary, by its schema.
 
     Logical types are Python's own: ``timestamp-micros`` a `datetime` in UTC, ``date`` a date, ``decimal`` a `Decimal`,
-    ``uuid`` a `UUID`. A whole number given for a ``float`` or ``double`` comes back as a float. Of a union, the first
-    type that fits is written; a dict with the key ``"-type"`` names its record.
+    ``uuid`` a `UUID`. A whole number given for a ``float`` or ``double`` comes back as a float, and a ``float`` is
+    rounded to its 32 bits. Of a union, the first type that fits is written; a dict with the key ``"-type"`` names its
+    record.
 
     Args:
         schema: The schema that is written and was written: a dict, a list, a name, or the text of a schema file.
@@ -86,24 +88,36 @@ class Avro:
         Write one datum.
 
         Raises:
-            CodecError: The value is not of the schema, or has a field that the schema does not have (``not the
-                schema``), a surrogate alone (``lone surrogate``), or is nested more than 200 deep or holds itself
-                (``too deep``, ``holds itself``).
+            CodecError: The value is not of the schema, has a field that the schema does not have, or something that
+                the schema would change, such as microseconds for ``timestamp-millis`` (``not the schema``); it has a
+                surrogate alone (``lone surrogate``), is nested more than 200 deep or holds itself (``too deep``,
+                ``holds itself``), or `decode` would refuse it.
         """
         check_nesting(value, deepest=DEEPEST)
+        check_exponents(value)
         out = BytesIO()
         try:
             validate(value, self._parsed, disable_tuple_notation=True)  # type: ignore[call-arg]  # not in its stub
             schemaless_writer(out, self._parsed, value, strict_allow_default=True, disable_tuple_notation=True)
-            # Logical types are not all looked at before they are written.
-            schemaless_reader(BytesIO(out.getvalue()), self._parsed, None)
         except UnicodeEncodeError as error:
             raise CodecError("A text has a surrogate alone.", reason="lone surrogate") from error
         except ValidationError as error:
             raise CodecError(f"The value is not of the schema{_where(error)}.", reason="not the schema") from error
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except Exception as error:
             raise CodecError("The value is not of the schema.", reason="not the schema") from error
-        return self._header + out.getvalue(), self.flags
+        data = self._header + out.getvalue()
+        # What a schema cannot hold, as parts of a millisecond, is cut off without a word.
+        if not self._holds(data, value):
+            raise CodecError("The schema cannot hold all of the value.", reason="not the schema")
+        return data, self.flags
+
+    def _holds(self, data: bytes, value: Any) -> bool:
+        try:
+            return is_same(value, self._read(data, None))
+        except CodecError as error:
+            if error.reason == "out of range":
+                return False
+            raise
 
     def decode(self, data: bytes, flags: int) -> Any:
         """
@@ -116,20 +130,23 @@ class Avro:
                 than 200 deep (``too deep``), cannot be resolved to the reader's schema (``not the reader's schema``),
                 or has a moment or number that Python does not have (``out of range``).
         """
+        return self._read(data, self._resolved)
+
+    def _read(self, data: bytes, resolved: Any) -> Any:
         check_size(data, self.limit)
         if not data.startswith(self._header):
             raise CodecError("The bytes begin with the mark of another schema, or none.", reason="another schema")
         data = data[len(self._header) :]
         try:
             Scan(data, self._named, self.limit * GROWTH).whole(self._parsed)
-            return schemaless_reader(BytesIO(data), self._parsed, self._resolved)
+            return schemaless_reader(BytesIO(data), self._parsed, resolved)
         except CodecError:
             raise
         except SchemaResolutionError as error:
             raise CodecError("The datum does not fit the reader's schema.", reason="not the reader's schema") from error
         except RecursionError as error:
             raise too_deep() from error
-        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except Exception as error:
             raise CodecError("A value is out of the range of its type.", reason="out of range") from error
 
 

@@ -14,9 +14,10 @@ The body of request and reply is that of the same protocol; a request is a POST.
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from attrs import field, frozen
@@ -26,6 +27,7 @@ from shadowmig.wire.codecs._http_exchange import Connection
 from shadowmig.wire.codecs._process_asking import Asking, check_count, refuse, timeout_of
 from shadowmig.wire.codecs._process_pool import Pool
 from shadowmig.wire.tagged._protocol import PROTOCOL
+from shadowmig.wire.tagged._reading import is_text
 
 _REMEDY = "Use http://host:port/path or https://host/path."
 
@@ -92,7 +94,7 @@ class HttpCodec(Asking):
 
 def _parts(url: Any) -> tuple[SplitResult, int]:
     # The URL is not shown: it may hold a password.
-    if not isinstance(url, str):
+    if not isinstance(url, str) or not is_text(url):
         refuse("url", type(url).__name__, _REMEDY, shown="no text")
     try:
         parts = urlsplit(url)
@@ -102,7 +104,7 @@ def _parts(url: Any) -> tuple[SplitResult, int]:
     whole = f"{parts.path}?{parts.query}"
     if parts.scheme not in ("http", "https") or not parts.hostname or not (whole.isascii() and whole.isprintable()):
         refuse("url", "(hidden)", _REMEDY, shown="no URL of http or https")
-    if " " in whole or port == 0:
+    if " " in whole or port == 0 or " " in parts.hostname or not parts.hostname.isprintable():
         refuse("url", "(hidden)", _REMEDY, shown="no valid URL")
     return parts, port or {"http": 80, "https": 443}[parts.scheme]
 
@@ -112,9 +114,16 @@ def _headers(parts: SplitResult, more: Mapping[str, str]) -> dict[str, str]:
     if parts.username is not None:
         both = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         made["Authorization"] = f"Basic {base64.b64encode(both.encode()).decode()}"
-    for name, value in more.items():
-        if not (isinstance(name, str) and isinstance(value, str) and f"{name}{value}".isprintable() and name):
-            refuse("headers", "(hidden)", "Use texts.", shown="no headers")
-        if not f"{name}{value}".isascii():
-            refuse("headers", "(hidden)", "Use ASCII.", shown="no headers")
-    return made | dict(more)
+    if not isinstance(more, Mapping) or not all(map(_is_header, more.items())):
+        refuse("headers", "(hidden)", "Use a dict of names and texts in ASCII.", shown="no headers")
+    given = {name.lower() for name in more}
+    return {name: value for name, value in made.items() if name.lower() not in given} | dict(more)
+
+
+def _is_header(header: tuple[Any, Any]) -> bool:
+    name, value = header
+    return isinstance(name, str) and isinstance(value, str) and bool(_HEADER.fullmatch(f"{name}: {value}"))
+
+
+_HEADER: Final = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+: [ -~]*")
+"""A header: a name of those letters that HTTP allows, and ASCII."""

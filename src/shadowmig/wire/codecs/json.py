@@ -30,7 +30,7 @@ class Json:
 
     Args:
         flags: Client flags to write; any are read.
-        limit: The most bytes that are read. Reading takes up to some 25 times as much memory.
+        limit: The most bytes that are read. Reading takes up to 32 times as much memory.
 
     Raises:
         ConfigError: ``flags`` are not 32 bits, or ``limit`` is no number of bytes.
@@ -46,11 +46,12 @@ class Json:
         Raises:
             CodecError: There is a NaN or an infinity (``NaN``), a surrogate alone (``lone surrogate``), a number that
                 `decode` would refuse (``number too large``), something that JSON does not have, or keys of several
-                types (``no such type``), or the value is nested too deeply or holds itself (``too deep``).
+                types (``no such type``), or the value is nested too deeply or holds itself (``too deep``), or too long
+                for `decode` (``too large``).
         """
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
-            return text.encode(), self.flags
+            data = text.encode()
         except UnicodeEncodeError as error:
             raise CodecError("A text has a surrogate alone, which UTF-8 cannot write.", reason="lone surrogate") from (
                 error
@@ -65,6 +66,8 @@ class Json:
             if "JSON" in str(error):
                 raise CodecError("NaN and the infinities are no JSON.", reason="NaN") from error
             raise _too_large() from error
+        check_size(data, self.limit)
+        return data, self.flags
 
     def decode(self, data: bytes, flags: int) -> Any:
         """

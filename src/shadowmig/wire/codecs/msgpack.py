@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from shadowmig.errors import CodecError, ConfigError
 from shadowmig.wire.codecs._flags import GROWTH, LIMIT, check_flags, check_limit, check_size, too_deep
-from shadowmig.wire.codecs._msgpack_scan import scan
+from shadowmig.wire.codecs._msgpack_scan import HEAVIEST, scan
 from shadowmig.wire.values import Instant
 
 try:
@@ -60,9 +60,10 @@ class MsgPack:
 
         Raises:
             CodecError: There is an int beyond 64 bits (``number too large``), a surrogate alone (``lone surrogate``), a
-                moment without a zone, or something that MessagePack does not have (``no such type``), a key that
-                `decode` would refuse (``bad key``), or the value is nested more than 500 deep or holds itself (``too
-                deep``).
+                moment without a zone, or something that MessagePack does not have (``no such type``), a moment that in
+                UTC is outside of the years 1 to 9999 (``time out of range``), a key that `decode` would refuse (``bad
+                key``, ``duplicate key``), or the value is nested more than 500 deep or holds itself (``too deep``), or
+                too long for `decode` (``too large``).
         """
         try:
             data = msgpack.packb(
@@ -76,6 +77,11 @@ class MsgPack:
             raise too_deep() from error
         except OverflowError as error:
             raise _too_large() from error
+        except BufferError as error:  # a memoryview of every other byte
+            raise CodecError("MessagePack has nothing for bytes with gaps.", reason="no such type") from error
+        check_size(data, self.limit)
+        if len(data) > self.limit * GROWTH // HEAVIEST:
+            scan(data, self.limit * GROWTH)
         return data, self.flags
 
     def decode(self, data: bytes, flags: int) -> Any:
@@ -135,13 +141,22 @@ class MsgPack:
         if isinstance(value, dict):
             for key in value:
                 self._check_key(key)
+            if self.raw and len({key.encode() if isinstance(key, str) else key for key in value}) < len(value):
+                raise CodecError("A key is there twice, as text and as bytes.", reason="duplicate key")
             keys = sorted(value, key=_order) if self.sort_keys else value
             return {key: self._ready(value[key]) for key in keys}
         if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
             return [self._ready(each) for each in value]
         if kind is Instant:
             seconds = (value.at - _EPOCH) // _SECOND
-            return msgpack.Timestamp(seconds, value.at.microsecond * 1000 + value.nanos)
+            return self._ready(msgpack.Timestamp(seconds, value.at.microsecond * 1000 + value.nanos))
+        if kind is msgpack.Timestamp:
+            _moment(value)
+        elif isinstance(value, datetime) and value.tzinfo is not None:
+            try:
+                value.astimezone(UTC)
+            except OverflowError as error:
+                raise _out_of_range() from error
         return value
 
 
@@ -162,6 +177,10 @@ def _too_large() -> CodecError:
     return CodecError("An int is beyond 64 bits.", reason="number too large")
 
 
+def _out_of_range() -> CodecError:
+    return CodecError("A timestamp is outside of the years 1 to 9999.", reason="time out of range")
+
+
 def _stamped_list(values: list[Any]) -> list[Any]:
     return [_moment(value) for value in values]
 
@@ -173,7 +192,7 @@ def _moment(value: Any) -> Any:
     try:
         at = _EPOCH + timedelta(seconds=value.seconds, microseconds=micros)
     except OverflowError as error:
-        raise CodecError("A timestamp is outside of the years 1 to 9999.", reason="time out of range") from error
+        raise _out_of_range() from error
     return Instant(at, nanos) if nanos else at
 
 

@@ -110,10 +110,13 @@ class Pickle:
 
     def _named(self, name: str) -> Named | None:
         found = self._names.get(name)
-        if found is None and any(_fits(pattern, name) for pattern in self.stand_ins):
+        if found is None and name != _STAND_IN and any(_fits(pattern, name) for pattern in self.stand_ins):
             return stand_in(name)
         return found
 
+
+_STAND_IN: Final = f"{StandIn.__module__}.{StandIn.__qualname__}"
+"""A name that only `encode` may come across: a `StandIn` cannot be written as what it stands for."""
 
 _ENCODINGS: Final = ("ASCII", "utf-8", "latin1", "bytes")
 

@@ -70,27 +70,24 @@ class ProcessCodec(Asking):
 
     @command.validator
     def _check_command(self, _: object, value: Any) -> None:
-        if isinstance(value, str) or not value or not all(type(each) is str and "\0" not in each for each in value):
-            refuse("command", value, "Give a list: the program and its arguments.")
+        if not isinstance(value, list | tuple) or not value or not all(map(_can_be_given, value)):
+            refuse("command", value, "Give a list: the program and its arguments.", shown="no list of texts")
 
     def __repr__(self) -> str:
         # Arguments may hold secrets.
         return f"ProcessCodec([{self.command[0]!r}{', ...' if len(self.command) > 1 else ''}])"
 
     def __attrs_post_init__(self) -> None:
+        if self.env is not None and not _is_environment(self.env):
+            refuse("env", "(hidden)", "Use a dict of texts.", shown="no environment")
         env = None if self.env is None else dict(self.env)
-        if env and not all(isinstance(one, str) and isinstance(two, str) for one, two in env.items()):
-            refuse("env", self.env, "Use texts.", shown="no environment")
-        cwd = Path.cwd() if self.cwd is None else Path(self.cwd).absolute()
-        if not cwd.is_dir():
+        if not isinstance(self.cwd, str | os.PathLike | None) or not (cwd := Path(self.cwd or "").absolute()).is_dir():
             refuse("cwd", self.cwd, "Give a folder that exists.")
         program = self.command[0]
         found = shutil.which(cwd / program if "/" in program else program, path=(env or os.environ).get("PATH"))
         if found is None:
             refuse("command", program, "There is no such program, or it may not be run: build it, or give its path.")
         command = [str(Path(found).absolute()), *self.command[1:]]
-
-        folder, env = str(cwd), None if self.env is None else dict(self.env)
 
         def make() -> Child:
             return Child(
@@ -99,7 +96,21 @@ class ProcessCodec(Asking):
                 max_reply=self.max_reply,
                 flags=self.flags,
                 env=env,
-                cwd=folder,
+                cwd=str(cwd),
             )
 
         object.__setattr__(self, "_pool", Pool(make, self.processes, self.batch))
+
+
+def _can_be_given(text: object) -> bool:
+    """Tell whether the system can give a text to a program."""
+    try:
+        return type(text) is str and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_environment(env: object) -> bool:
+    return isinstance(env, Mapping) and all(
+        _can_be_given(name) and _can_be_given(value) and name and "=" not in name for name, value in env.items()
+    )

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from shadowmig.errors import CodecError, ConfigError
-from shadowmig.wire.codecs._flags import GROWTH, check_flags, check_limit, check_size
+from shadowmig.wire.codecs._flags import GROWTH, check_flags, check_limit, check_size, too_deep
 
 try:
     from google.protobuf.message import DecodeError, EncodeError, Message
@@ -79,8 +79,9 @@ class Protobuf:
             CodecError: There is a key that is no field (``unknown field``), a value of a wrong type (``wrong type``),
                 too large for its field (``number too large``), a name that its enum does not have (``unknown enum
                 name``), two members of one ``oneof`` (``oneof``), a surrogate alone (``lone surrogate``), a required
-                field that is missing (``required field``), or it is nested more than 100 deep (``too deep``). The
-                error's ``path`` says where.
+                field that is missing (``required field``), a moment that in UTC is outside of the years 1 to 9999
+                (``time out of range``), or it is nested more than 100 deep (``too deep``). The error's ``path`` says
+                where. Or `decode` would refuse what is written.
         """
         if isinstance(value, self.message):
             message = value
@@ -88,9 +89,17 @@ class Protobuf:
             message = self.message()
             fill(message, value)
         try:
-            return message.SerializeToString(deterministic=True), self.flags
+            data = message.SerializeToString(deterministic=True)
         except EncodeError as error:
             raise _required(message) from error
+        check_size(data, self.limit)
+        try:
+            self._parsed(data)
+        except CodecError as error:
+            raise too_deep() from error
+        if message is value or len(data) > self.limit // 64:  # for the rest of the others `fill` has seen to
+            self.decode(data, self.flags)
+        return data, self.flags
 
     def decode(self, data: bytes, flags: int) -> Any:
         """
@@ -102,6 +111,12 @@ class Protobuf:
                 to 9999 (``time out of range``), a ``Value`` that has none (``empty Value``), or an extension, which
                 this codec does not read (``extension``).
         """
+        message = self._parsed(data)
+        if not message.IsInitialized():
+            raise _required(message)
+        return Reading(names=self.enums == "names", memory=self.limit * GROWTH).message(message)
+
+    def _parsed(self, data: bytes) -> Any:
         check_size(data, self.limit)
         message = self.message()
         try:
@@ -111,9 +126,7 @@ class Protobuf:
                 f"This is no message {message.DESCRIPTOR.full_name}, or nested more than 100 deep.",
                 reason="not the message",
             ) from error
-        if not message.IsInitialized():
-            raise _required(message)
-        return Reading(names=self.enums == "names", memory=self.limit * GROWTH).message(message)
+        return message
 
 
 def _required(message: Message) -> CodecError:

@@ -61,6 +61,12 @@ def to_tagged(value: Any) -> Any:
         return _tag(value, 0)
     except RecursionError as error:
         raise too_deep() from error
+    except CodecError:
+        raise
+    except Exception as error:  # of the value's own code, or for want of an attribute
+        raise CodecError(
+            f"Something has no tagged form: it raised {type(error).__name__}.", reason="no tagged form"
+        ) from error
 
 
 def _tag(value: Any, depth: int) -> Any:

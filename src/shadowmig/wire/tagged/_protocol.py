@@ -23,7 +23,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from shadowmig.errors import CodecError, CodecUnavailable
 from shadowmig.model import MISSING
-from shadowmig.wire.tagged import from_tagged, to_tagged
+from shadowmig.wire.tagged import to_tagged
+from shadowmig.wire.tagged._reading import untag
 
 PROTOCOL: Final = 1
 
@@ -56,7 +57,7 @@ def request(number: int, op: Op, items: Sequence[bytes]) -> bytes:
     return b'{"id":%d,"op":"%s","items":[%s]}\n' % (number, op.encode(), b",".join(items))
 
 
-def answers(line: bytes, number: int, op: Op, count: int, *, flags: int = 0) -> list[Any]:
+def answers(line: bytes | bytearray, number: int, op: Op, count: int, *, flags: int = 0) -> list[Any]:
     """
     Read a reply.
 
@@ -87,7 +88,7 @@ def answers(line: bytes, number: int, op: Op, count: int, *, flags: int = 0) -> 
     return [_decoded(item) for item in items]
 
 
-def read_line(line: bytes) -> Any:
+def read_line(line: bytes | bytearray) -> Any:
     """
     Read one line of a program.
 
@@ -130,7 +131,7 @@ def _encoded(item: Any, flags: int) -> tuple[bytes, int] | CodecError:
 def _decoded(item: Any) -> Any:
     if type(item) is dict and "value" in item:
         try:
-            return from_tagged(item["value"])
+            return untag(item["value"])
         except CodecError as error:
             return error
     if type(item) is dict and item.get("miss") is True:

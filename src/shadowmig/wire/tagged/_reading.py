@@ -13,6 +13,7 @@ from uuid import UUID
 
 from shadowmig.errors import CodecError
 from shadowmig.model import MISSING, Missing
+from shadowmig.wire.codecs._keys import Keys
 from shadowmig.wire.values import Instant
 
 EXACT: Final = 2**53
@@ -34,10 +35,25 @@ def from_tagged(value: Any) -> Any:
 
     Raises:
         CodecError: It is no tagged form: an unknown tag, a wrong content, a whole number beyond 2**53 without its tag,
-            a key that is there twice, more than 400 levels; or one of what Python does not have, as of the year 0.
+            a key that is there twice, more than 400 levels; or one of what Python does not have, as of the year 0. Or
+            a ``$map`` has keys that would take long to find: lists of more than a hundred elements in all, or more than
+            10 000 that are neither text, bytes nor small.
     """
     try:
-        return _untag(value, 0)
+        return untag(_copied(value))
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def untag(value: Any) -> Any:
+    """
+    Give the value that a tagged form stands for, made in its place, so that it takes no more memory than that.
+
+    Raises:
+        CodecError: As `from_tagged`.
+    """
+    try:
+        return _untag(value, 0, Keys(_KEYS))
     except RecursionError as error:
         raise too_deep() from error
 
@@ -63,7 +79,15 @@ def wrong(what: str, *, reason: str = "tag") -> CodecError:
     return CodecError(f"This is no tagged JSON: {what}.", reason=reason)
 
 
-def _untag(value: Any, depth: int) -> Any:
+def _copied(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copied(each) for key, each in value.items()}
+    if type(value) is list:
+        return [_copied(each) for each in value]
+    return value
+
+
+def _untag(value: Any, depth: int, keys: Keys) -> Any:
     kind = type(value)
     if kind is str:
         if not is_text(value):
@@ -76,49 +100,57 @@ def _untag(value: Any, depth: int) -> Any:
     if kind is bool or value is None:
         return value
     if kind is dict:
-        return _object(value, depth + 1)
+        return _object(value, depth + 1, keys)
     if kind is list:
-        if depth >= DEEPEST:
-            raise too_deep()
-        return [_untag(each, depth + 1) for each in value]
+        return _list(value, depth, keys)
     if kind is float and isfinite(value):
         return value
     raise wrong("there is a number that is none" if kind is float else f"there is a {kind.__name__}", reason="number")
 
 
-def _object(value: dict[Any, Any], depth: int) -> Any:
+def _list(value: list[Any], depth: int, keys: Keys) -> list[Any]:
+    if depth >= DEEPEST:
+        raise too_deep()
+    for place, each in enumerate(value):
+        value[place] = _untag(each, depth + 1, keys)
+    return value
+
+
+def _object(value: dict[Any, Any], depth: int, keys: Keys) -> Any:
     if depth > DEEPEST:
         raise too_deep()
-    made = {}
     for key, each in value.items():
         if type(key) is not str or key[:1] == "$" or not is_text(key):
-            return _tagged(value, depth)
-        made[key] = _untag(each, depth)
-    return made
+            return _tagged(value, depth, keys)
+        value[key] = _untag(each, depth, keys)
+    return value
 
 
-def _tagged(value: dict[Any, Any], depth: int) -> Any:
+def _tagged(value: dict[Any, Any], depth: int, keys: Keys) -> Any:
     (tag, content), *more = value.items()
     if more or type(tag) is not str or tag not in _READERS:
         raise wrong("there is an unknown tag, or a key that needs $map")
+    if tag == "$map" and type(content) is list:
+        return _map(content, depth, keys)
     wanted, read = _READERS[tag]
     if type(content) is not wanted:
         raise wrong(f"the content of {tag} is of the wrong type")
     try:
-        return read(content, depth)
+        return read(content)
     except CodecError:
         raise
-    # RecursionError is none of these: it is for the outermost call.
     except (ValueError, ArithmeticError) as error:
         raise wrong(f"the content of {tag} is wrong, or nothing that Python has", reason=tag) from error
 
 
-def _map(pairs: list[Any], depth: int) -> dict[Any, Any]:
+def _map(pairs: list[Any], depth: int, keys: Keys) -> dict[Any, Any]:
     made = {}
     for pair in pairs:
         if type(pair) is not list or len(pair) != 2:
             raise wrong("$map has something that is no pair")
-        made[_key(_untag(pair[0], depth))] = _untag(pair[1], depth)
+        key = _key(_untag(pair[0], depth, keys))
+        keys.check(key)
+        made[key] = _untag(pair[1], depth, keys)
     if len(made) < len(pairs):
         raise wrong("$map has a key twice, or two that are equal in Python", reason="duplicate key")
     return made
@@ -132,13 +164,13 @@ def _key(key: Any) -> Any:
     return key
 
 
-def _int(text: str, _: int) -> int:
+def _int(text: str) -> int:
     if len(text) > LONGEST:
         _no("int of so many digits")
     return int(_matching(_INT, text))
 
 
-def _float(text: str, _: int) -> float:
+def _float(text: str) -> float:
     if text in _CONSTANTS:
         return float(text)
     number = float(_matching(_FLOAT, text))
@@ -147,7 +179,7 @@ def _float(text: str, _: int) -> float:
     return number
 
 
-def _text(codes: list[Any], _: int) -> str:
+def _text(codes: list[Any]) -> str:
     if not all(type(code) is int for code in codes):
         raise wrong("$text has something that is no code point")
     try:
@@ -156,7 +188,7 @@ def _text(codes: list[Any], _: int) -> str:
         _no("code point")
 
 
-def _moment(text: str, _: int) -> datetime | Instant:
+def _moment(text: str) -> datetime | Instant:
     found = _TIME.fullmatch(text)
     if found is None:
         _no("moment")
@@ -167,7 +199,7 @@ def _moment(text: str, _: int) -> datetime | Instant:
     return Instant(at, nanos) if nanos else at
 
 
-def _duration(text: str, _: int) -> timedelta:
+def _duration(text: str) -> timedelta:
     found = _SECONDS.fullmatch(text)
     if found is None:
         _no("duration")
@@ -179,7 +211,7 @@ def _duration(text: str, _: int) -> timedelta:
     return -length if sign else length
 
 
-def _missing(content: bool, _: int) -> Missing:
+def _missing(content: bool) -> Missing:
     if not content:
         _no("such content")
     return MISSING
@@ -195,6 +227,7 @@ def _no(what: str) -> NoReturn:
     raise ValueError(f"no {what}")
 
 
+_KEYS: Final = 2**29
 _CONSTANTS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _INT: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT: Final = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,1200})?([eE][+-]?[0-9]{1,4})?")
@@ -208,19 +241,19 @@ _OF_DAY: Final = re.compile(rf"{_CLOCK}(\.[0-9]{{1,6}})?")
 _SECONDS: Final = re.compile(r"(-?)([0-9]{1,14})(?:\.([0-9]{1,9}))?")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-_READERS: Final[dict[str, tuple[type, Callable[[Any, int], Any]]]] = {
+_READERS: Final[dict[str, tuple[type, Callable[[Any], Any]]]] = {
     "$int": (str, _int),
     "$float": (str, _float),
-    "$bytes": (str, lambda text, _: binascii.a2b_base64(text, strict_mode=True)),
+    "$bytes": (str, lambda text: binascii.a2b_base64(text, strict_mode=True)),
     "$time": (str, _moment),
-    "$local": (str, lambda text, _: datetime.fromisoformat(_matching(_LOCAL, text))),
-    "$date": (str, lambda text, _: date.fromisoformat(_matching(_DATE, text))),
-    "$clock": (str, lambda text, _: time.fromisoformat(_matching(_OF_DAY, text))),
+    "$local": (str, lambda text: datetime.fromisoformat(_matching(_LOCAL, text))),
+    "$date": (str, lambda text: date.fromisoformat(_matching(_DATE, text))),
+    "$clock": (str, lambda text: time.fromisoformat(_matching(_OF_DAY, text))),
     "$duration": (str, _duration),
-    "$decimal": (str, lambda text, _: Decimal(_matching(_DECIMAL, text))),
-    "$uuid": (str, lambda text, _: UUID(_matching(_UUID, text))),
+    "$decimal": (str, lambda text: Decimal(_matching(_DECIMAL, text))),
+    "$uuid": (str, lambda text: UUID(_matching(_UUID, text))),
     "$text": (list, _text),
-    "$map": (list, _map),
+    "$map": (list, list),  # by `_map`
     "$missing": (bool, _missing),
 }
 """What the content of each tag is in JSON, and what reads it."""
