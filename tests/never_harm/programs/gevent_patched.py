@@ -14,6 +14,8 @@ from _common import (  # noqa: E402 - nothing may be imported before the patch
     say,
 )
 
+from shadowmig.engine import Breaker  # noqa: E402 - nothing may be imported before the patch
+
 owner = migration(budget=0.05)
 busy = {"sample": False}
 
@@ -24,7 +26,8 @@ def sample(call):
     return True
 
 
-get = read(owner, lambda x: [x], lambda x: [x], sample=sample)
+# The sampler is to be slow, so slowness must not stop the experiment.
+get = read(owner, lambda x: [x], lambda x: [x], sample=sample, breaker=Breaker(errors=2, overhead=3600))
 served = [job.get() for job in [gevent.spawn(get, number) for number in range(50)]]
 flushed = owner.flush(20)
 first = books(owner)
