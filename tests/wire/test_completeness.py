@@ -1,6 +1,8 @@
 """The pure heart of the check of completeness, against histories whose faults are known."""
 
 from collections import Counter
+from operator import itemgetter
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -275,6 +277,20 @@ def test_a_second_event_of_a_deletion(world):
     assert world.faults() == [(FaultKind.DOUBLED, "1", 2), (FaultKind.DOUBLED, "1", 1)]
 
 
+def test_some_events_of_a_life_come_again(world):
+    """If few events of a life come a second time, that of its deletion among them, each of them is doubled."""
+    for version in (1, 2, 3, 4):
+        world.send("1", version)
+    world.send("1", 5, deleted=True)
+    world.settle()
+    world.send("1", 1)
+    world.send("1", 5, deleted=True)
+    world.settle()
+    world.settle()
+    assert sorted(world.faults(), key=str) == [(FaultKind.DOUBLED, "1", 1), (FaultKind.DOUBLED, "1", 5)]
+    assert (world.ledger.book.matched, world.ledger.undecided()[0]) == (5, 0)
+
+
 def test_a_replica_that_lags(world):
     """A row that is seen older than it was, or again after its end, or gone for a moment, is no fault."""
     world.ledger.base({"1": 4, "2": 4, "3": 4})
@@ -352,6 +368,7 @@ def test_everything_up_to_the_watermark_is_decided(world):
     for moment in range(1, 26):
         world.ledger.read(float(moment))
     assert horizon.decided() == 15.0
+    assert horizon.decided(20.0) == 15.0
 
 
 def test_versions_by_steps():
@@ -463,7 +480,138 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     for name, version in (("8", 2), ("8", 1), ("9", 7)):
         world.send(name, version)
     world.settle()
+    for version in range(1, 6):
+        world.send("20", version)
+    world.settle()
+    assert world.ledger.book.counts[FaultKind.EXTRA] == 6
     assert len(world.ledger.shelf.open) <= 4
+
+
+def test_a_row_goes_far_while_it_cannot_be_read(world):
+    """However far a row went while it could not be read, its events are those of its changes, but a lost one."""
+    world.base({"1": 4, "2": 4})
+    for version in range(5, 4000):
+        world.send("1", version)
+        if version != 3998:
+            world.send("2", version)
+    world.both()
+    world.put("1", 3999)
+    world.put("2", 3999)
+    world.settle()
+    assert world.faults() == [(FaultKind.SKIPPED, "2", 3998)]
+    assert world.ledger.book.matched == 2 * 3995 - 1
+
+
+def test_a_row_that_is_never_at_rest(world):
+    """The watermark moves on though a row always has changes whose events are still on their way."""
+    for version in range(1, 61):
+        world.put("1", version)
+        if version > 2:
+            world.send("1", version - 2)
+        world.both()
+    assert world.ledger.undecided() == (2, world.now - 1)
+    assert world.ledger.decided()[1] == world.now - GRACE
+
+
+def test_the_watermark_is_before_all_that_is_open(world):
+    """What is decided ends with the look before the one that showed what is still open."""
+    for _ in range(30):
+        world.both()
+    world.send("1", 1)
+    for _ in range(15):
+        world.both()
+    assert world.ledger.decided() == (1, 130.0)
+    for _ in range(15):
+        world.both()
+    assert world.ledger.decided() == (0, 150.0)
+    assert world.faults() == [(FaultKind.EXTRA, "1", 1)]
+
+
+def test_a_deletion_that_is_committed_late(world):
+    """The event of a deletion that was told as one without a change is taken back once the row is gone."""
+    world.base({"1": 4})
+    world.put("1", 4)
+    world.send("1", 5, deleted=True)
+    world.settle()
+    assert world.faults() == [(FaultKind.EXTRA, "1", 5)]
+    world.remove("1")
+    world.settle()
+    assert world.faults() == []
+    assert (world.ledger.book.matched, world.ledger.book.late) == (1, 1)
+
+
+def test_a_deletion_that_was_rolled_back_and_an_update(world):
+    """The event of a deletion that was rolled back is no event of the update that is made later."""
+    world.put("1", 1)
+    world.send("1", 1)
+    world.settle()
+    world.send("1", 2, deleted=True)
+    world.settle()
+    world.put("1", 2)
+    world.settle()
+    assert sorted(world.faults(), key=str) == [(FaultKind.EXTRA, "1", 2), (FaultKind.MISSING, "1", 2)]
+
+
+def test_a_creation_is_told_before_the_deletion(world):
+    """The event of a new life may come before that of the deletion, though the row was there at the start."""
+    world.base({"1": 4})
+    world.put("1", 4)
+    world.send("1", 1)
+    world.both()
+    world.put("1", 1)
+    world.both()
+    world.send("1", 5, deleted=True)
+    world.settle()
+    assert world.faults() == []
+    assert world.ledger.book.matched == 2
+
+
+def test_a_new_life_while_the_deletion_is_told_slowly(world):
+    """What a new life does just before the event of the last deletion comes has the whole grace for its own event."""
+    world.base({"1": 4})
+    world.put("1", 1)
+    world.send("1", 1)
+    world.both()
+    world.both(8.0)
+    world.put("1", 2)
+    world.both(1.5)
+    world.send("1", 5, deleted=True)
+    for _ in range(5):
+        world.both(1.5)
+    world.send("1", 2)
+    world.settle()
+    assert world.faults() == []
+    assert len(world.ledger.book.back) == 0
+
+
+def test_a_row_that_nobody_saw_is_deleted():
+    """Without a scan, the deletion of a row that was there at the start is a change with its event."""
+    world = World(ledger(scanned=False))
+    world.both()
+    world.send("1", 8, deleted=True)
+    world.settle()
+    world.send("2", 4)
+    world.send("2", 5, deleted=True)
+    world.settle()
+    assert world.faults() == []
+    assert world.ledger.book.matched == 3
+    world.send("1", 8, deleted=True)
+    world.settle()
+    assert world.faults() == [(FaultKind.DOUBLED, "1", 8)]
+
+
+def test_events_that_do_not_name_deletions_come_one_by_one():
+    """Where events do not name deletions, the last event that comes within the grace is taken for that of one."""
+    world = World(ledger(deletes=False))
+    world.base({"1": 4})
+    world.both()
+    world.remove("1")
+    world.send("1", 5)
+    world.both()
+    world.send("1", 6)
+    world.settle()
+    assert world.faults() == []
+    assert world.ledger.book.matched == 2
 
 
 def test_second_events_of_one_that_had_none(world):
@@ -481,13 +629,13 @@ CHANGE = st.tuples(STEPS, st.sampled_from([0.01, 0.5, 3.0, 15.0]), st.floats(-3.
 HISTORY = st.lists(CHANGE, max_size=14)
 
 
-def plan(history, *, ends):
+def plan(history, *, ends, calm=True):
     """Make commits and sendings of one entity, with the faults that are in them."""
     commits, sendings, changes, events, faulty = [], [], Counter(), Counter(), False
     now, version = 5.0, 0
     for drawn, pause, delay, ending, again in history:
         # A key that is used again is used when all is said about its last life.
-        now += pause + (3 * GRACE if ends and not version else 0.0)
+        now += pause + (3 * GRACE if ends and calm and not version else 0.0)
         new, deleted = version + 1, ends and ending and version > 0
         what = "well" if faulty and ends else drawn  # with lives, faults that explain each other are no faults
         faulty = faulty or what != "well"
@@ -503,13 +651,13 @@ def plan(history, *, ends):
     return commits, sendings, changes, events, faulty
 
 
-def play(under_test, histories, gaps, *, ends, deletes=True):
+def play(under_test, histories, gaps, *, ends, deletes=True, calm=True):
     """Let histories happen, with looks and readings in between, and settle."""
     world = World(under_test)
     happens, plans = [], {}
     for number, history in enumerate(histories):
         name = str(number)
-        commits, sendings, *plans[name] = plan(history, ends=ends)
+        commits, sendings, *plans[name] = plan(history, ends=ends, calm=calm)
         happens += [(at, 0, name, version, False) for at, version in commits]
         happens += [(at, 1, name, version, deleted) for at, version, deleted in sendings]
     happens.sort(key=lambda each: each[:2])
@@ -571,6 +719,77 @@ def test_faults_of_keys_used_again(histories, gaps):
     assert world.ledger.undecided()[0] == 0
 
 
+QUICK = st.tuples(
+    st.just("well"), st.sampled_from([0.01, 0.5, 3.0, 15.0]), st.floats(-9.5, 9.5), st.booleans(), st.booleans()
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(QUICK, max_size=25), min_size=1, max_size=2), GAPS)
+def test_keys_used_again_at_once_are_no_fault(histories, gaps):
+    """However quickly a key is used again, and however its events are mixed, nothing is told if all have come."""
+    world, plans = play(ledger(), histories, gaps, ends=True, calm=False)
+    assert world.faults() == []
+    assert not world.ledger.book.back
+    assert world.ledger.book.matched == sum(sum(changes.values()) for changes, _, _ in plans.values())
+    assert world.ledger.undecided()[0] == 0
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(HISTORY, min_size=1, max_size=3), GAPS)
+def test_faults_of_keys_used_again_at_once(histories, gaps):
+    """However quickly a key is used again, only an entity in which a fault was planted has faults."""
+    world, plans = play(ledger(), histories, gaps, ends=True, calm=False)
+    assert {entity for _, entity, _ in world.faults()} <= {
+        name for name, (changes, events, _) in plans.items() if changes != events
+    }
+    assert world.ledger.undecided()[0] == 0
+
+
+def busy(random):
+    """Make commits and sendings of one entity that is deleted and created anew all the time."""
+    pauses, delays = [0.01, 0.5, 3.0, 15.0], (-3.0, 4.0)
+    history = [
+        ("well", random.choice(pauses), random.uniform(*delays), random.random() < 0.4, False) for _ in range(40)
+    ]
+    return plan(history, ends=True, calm=False)[:2]
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_check_that_begins_amid_keys_used_again(seed, scanned):
+    """A check that begins while keys are deleted and created anew all the time tells no fault."""
+    random = Random(seed)
+    begin = random.uniform(30.0, 70.0)
+    world = World(ledger(scanned=scanned, began=begin))
+    happens = []
+    for name in "123":
+        commits, sendings = busy(random)
+        happens += [(at, world.put, (name, version), {}) for at, version in commits if version is not None]
+        happens += [(at, world.remove, (name,), {}) for at, version in commits if version is None]
+        happens += [
+            (at, world.send, (name, version), {"deleted": deleted, "early": at < begin + GRACE})
+            for at, version, deleted in sendings
+            if at > begin - 2 * GRACE
+        ]
+    happens.sort(key=itemgetter(0))
+    world.now = begin
+    while happens:
+        while happens and happens[0][0] < world.now:
+            _, do, given, options = happens.pop(0)
+            do(*given, **options)
+        if world.now == begin:
+            world.base(world.rows if scanned else {})
+            world.changed.clear()
+        world.now += random.uniform(0.3, 1.5)
+        world.read()
+        world.look(sweep=random.random() < 0.3)
+    world.settle()
+    world.settle()
+    assert world.faults() == []
+    assert world.ledger.undecided()[0] == 0
+
+
 # Where versions do not count changes.
 
 
@@ -622,6 +841,7 @@ def test_weak_deletions(weak_world):
     world.send("1", "b", deleted=True)
     world.send("3", "b", deleted=True, early=True)
     world.ledger.hydrated("4", None, world.now)
+    world.ledger.hydrated("7", None, world.now)
     world.ledger.hydrated("5", "z", world.now)
     world.ledger.hydrated("6", "z", world.now)
     for name in "56":
@@ -632,6 +852,34 @@ def test_weak_deletions(weak_world):
     assert world.faults() == [(FaultKind.MISSING, "2", None)]
     assert world.ledger.book.matched == 2
     world.ledger.passed("5")
+
+
+def test_weak_keys_used_again(weak_world):
+    """The event of a deletion is no fault if the row is newer, for then it was created anew before anybody looked."""
+    world = weak_world
+    world.ledger.base({"1": 5.0, "2": 5.0})
+    world.put("1", 9.0)
+    world.put("2", 7.0)
+    world.send("1", 7.0, deleted=True)
+    world.send("1", 9.0)
+    world.send("2", 7.0)
+    world.both()
+    world.send("2", 7.5, deleted=True)
+    world.settle()
+    assert world.faults() == [(FaultKind.EXTRA, "2", 7.5)]
+    assert (world.ledger.book.matched, world.ledger.book.unexplained) == (2, 1)
+
+
+def test_weak_deletions_told_late(weak_world):
+    """An event of a deletion that comes after it was told as missing takes the fault back."""
+    world = weak_world
+    world.ledger.base({"1": "a"})
+    world.settle()
+    assert world.faults() == [(FaultKind.MISSING, "1", None)]
+    world.send("1", "b", deleted=True)
+    world.settle()
+    assert world.faults() == []
+    assert (world.ledger.book.matched, world.ledger.book.late) == (1, 1)
 
 
 def test_weak_early_events(weak_world):
@@ -686,3 +934,9 @@ def test_weak_memory_is_bounded(monkeypatch):
         world.send(str(number), "b", early=True)
     world.settle()
     assert len(world.ledger._recent) == 2
+    monkeypatch.setattr("shadowmig.wire.events.completeness._weak.KEPT", 2)
+    for number in range(10, 15):
+        world.put(str(number), "a")
+    world.settle()
+    assert world.ledger.book.missing == 5
+    assert len(world.ledger._open) == 2

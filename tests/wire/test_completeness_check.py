@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -13,6 +14,7 @@ from shadowmig.stores.sister import SisterStore
 from shadowmig.stores.tables import Table
 from shadowmig.wire.events.completeness import Completeness, CompletenessReport, FaultKind, _events, _rows, side_by_side
 from shadowmig.wire.events.completeness._check import Check
+from shadowmig.wire.events.completeness._events import whole
 from shadowmig.wire.events.completeness._rows import key_of, name_of
 from shadowmig.wire.events.memory import MemoryEvents
 
@@ -200,6 +202,9 @@ class Broken:
 
     down = False
 
+    def encode(self, value):
+        raise NotImplementedError
+
     def decode(self, data, flags):
         if self.down:
             raise CodecUnavailable("The program is gone.")
@@ -347,6 +352,28 @@ def test_rows_without_a_version():
     assert "rows without version" in str(report)
 
 
+def test_events_that_mean_harm():
+    """Keys and versions that no row can have end nothing: such events are unexplained, or without a change."""
+    service = Service()
+    service.begin()
+    service.create(7)
+    for key in ("--5", "07", "9" * 5000, "\ud800", "²"):
+        service.send(key, 1)
+    for version in (2**62, 10**5000, -(2**70), 1e300, float("nan"), float("inf"), Decimal("NaN"), Decimal("Infinity")):
+        service.send(7, version)
+    service.send(7, 2**61, "deleted")
+    report = service.settle()
+    assert (report.changes, report.extra, report.missing, report.unexplained) == (1, 6, 0, 8)
+    assert (report.open, report.unavailable) == (0, "")
+    assert all(str(fault) for fault in service.check.faults())
+
+
+def test_versions_are_whole_numbers():
+    """A version is a number without a fraction, of any type, and less than 2**62."""
+    assert [whole(value) for value in (3, 3.0, Decimal("3.00"), -2)] == [3, 3, 3, -2]
+    assert [whole(value) for value in ("3", 3.5, True, None, Decimal("sNaN"), 2**62)] == [None] * 6
+
+
 def test_keys_are_compared_as_text():
     """Keys are compared by their text, and of several columns by the texts in their order."""
     known = uuid.uuid4()
@@ -358,6 +385,8 @@ def test_keys_are_compared_as_text():
     table = Table("votes", key=["user", "comment"])
     assert key_of(name_of(("a", 7)), table) == ["a", "7"]
     assert [key_of(name, table) for name in ("7", "[", '["a"]', '["a", 7]', "{}")] == [None] * 5
+    assert key_of("[" * 100_000, table) is None
+    assert key_of("\ud800", Table("comments", key="id")) is None
 
 
 def test_keys_of_several_columns():
@@ -402,16 +431,17 @@ def test_versions_that_are_times():
 
 def test_many_changes_between_two_looks(monkeypatch):
     """Changes are read in pages on both sides, however many there are."""
-    monkeypatch.setattr(_rows, "_CHUNK", 100)
+    monkeypatch.setattr(_rows, "_CHUNK", 10)
+    monkeypatch.setattr(_rows, "_MOST", 50)
     monkeypatch.setattr("shadowmig.wire.events.completeness._check._PAGES", 2)
-    monkeypatch.setattr("shadowmig.wire.events.completeness._check._CHUNK", 100)
-    monkeypatch.setattr(_events, "_PAGE", 200)
-    service = Service(sweep=50.0)
+    monkeypatch.setattr("shadowmig.wire.events.completeness._check._CHUNK", 10)
+    monkeypatch.setattr(_events, "_PAGE", 20)
+    service = Service(sweep=5.0)
     service.begin()
-    for number in range(2_500):
+    for number in range(250):
         service.create(number)
     report = service.settle()
-    assert (report.changes, report.events, report.missing, report.open) == (2_500, 2_500, 0, 0)
+    assert (report.changes, report.events, report.missing, report.open) == (250, 250, 0, 0)
 
 
 def test_no_sweep_if_none_is_wanted():
@@ -458,6 +488,19 @@ def test_finish_waits_for_the_grace():
     assert report.open == 0
     with service.store.space.outage():
         assert service.check.finish(timeout=0).unavailable
+
+
+def test_finish_keeps_its_pace_after_a_stop(monkeypatch):
+    """Looks of a check that was stopped have their interval between them while it is finished."""
+    service = Service(clock=time.monotonic, grace=0.05)
+    with service.check:
+        pass
+    ended = []
+    real = Check.round
+    monkeypatch.setattr(Check, "round", lambda check: (ended.append(service.check._stop.is_set()), real(check)))
+    service.check.finish()
+    assert len(ended) > 1
+    assert not any(ended)
 
 
 def test_a_sister_with_its_hydrated_rows():

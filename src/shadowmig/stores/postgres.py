@@ -167,6 +167,34 @@ class PostgresStore:
         plan = self._reader.plan(refs, since)
         return plan.reading(await self._link.arun(plan.commands, joint=plan.joint, timeout=timeout))
 
+    def select(
+        self, statements: Iterable[tuple[str, Sequence[str | None]]], *, table: str = ""
+    ) -> list[tuple[list[str], Sequence[tuple[Any, ...]]]]:
+        """
+        Run statements of one's own, in one round trip and in a read-only transaction that sees one moment.
+
+        Args:
+            statements: SQL with ``$1``, ``$2``, each with the values for these as text, as the server writes it.
+            table: The table that messages name.
+
+        Returns:
+            For each statement the names of its columns, and its rows.
+
+        Raises:
+            StoreUnavailable: The server cannot be reached, or does not answer in time.
+            StoreError: It refuses.
+        """
+        commands = [
+            # Not kept prepared: a plan that is made without the values may pass over an index.
+            Command(text.encode(), tuple([v if v is None else v.encode() for v in values]), table, keep=False)
+            for text, values in statements
+        ]
+        results = self._link.run(commands, joint=True)
+        return [
+            ([(result.fname(place) or b"").decode() for place in range(result.nfields)], load(result))
+            for result in results
+        ]
+
     def write(self, records: Sequence[Record]) -> None:
         """
         Write records as they were read, all or none, in one round trip (one more for the first of each table).

@@ -189,16 +189,18 @@ class Completeness:
 
     def finish(self, timeout: float | timedelta | None = None) -> CompletenessReport:
         """
-        Look until everything up to now is decided; that takes the grace.
+        Look until everything up to now is decided; that takes the grace, and more of them where faults are.
 
         Args:
-            timeout: Seconds after which it is given up; by default the grace three times, and ten seconds.
+            timeout: Seconds after which it is given up; by default the grace five times, and ten seconds.
         """
-        limit = self._check.grace * 3 + 10 if timeout is None else seconds(timeout, "timeout", zero=True)
+        if self._thread is None:
+            self._stop.clear()
+        limit = self._check.grace * 5 + 10 if timeout is None else seconds(timeout, "timeout", zero=True)
         began = self._clock()
         while True:
             report, now = self.step(), self._clock()
-            decided = self._check.decided()
+            decided = self._check.decided
             if (decided is not None and decided >= began) or now >= began + limit:
                 return report
             self._stop.wait(min(self._interval, max(0.0, began + limit - now)))
@@ -257,7 +259,7 @@ class Completeness:
 
     def _reported(self) -> CompletenessReport:
         check, book, ledger = self._check, self._check.book, self._check.ledger
-        decided, time_of = check.decided(), self._times()
+        time_of = self._times()
         return CompletenessReport(
             self._name,
             matched=book.matched,
@@ -268,8 +270,8 @@ class Completeness:
             earlier=book.earlier,
             unexplained=book.unexplained,
             unversioned=book.unversioned,
-            open=0 if ledger is None else ledger.undecided()[0],
-            as_of=None if decided is None else time_of(decided),
+            open=check.open,
+            as_of=None if check.decided is None else time_of(check.decided),
             swept=None if check.swept is None else time_of(check.swept),
             base=None if ledger is None else time_of(ledger.began),
             renewed=check.renewed,

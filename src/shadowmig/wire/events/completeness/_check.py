@@ -42,6 +42,8 @@ class Check:
         ledger: What is known; ``None`` before there is a base.
         renewed: How often a new base was taken.
         unavailable: What cannot be read, and why.
+        open: What is not decided.
+        decided: Up to when everything is.
         swept: Up to when deletions without an event are decided.
         notes: Hydrated rows that the ledger does not know of yet.
     """
@@ -58,6 +60,8 @@ class Check:
     ledger: AnyLedger | None = None
     renewed: int = 0
     unavailable: str = ""
+    open: int = 0
+    decided: float | None = None
     swept: float | None = None
     notes: deque[tuple[str, Any]] = field(factory=deque)
     _lap: Iterator[Sequence[str]] | None = None
@@ -85,18 +89,20 @@ class Check:
             self.unavailable = f"{side}: {error}"
         else:
             self.unavailable = ""
+        self._conclude()
 
     def renew(self, reason: str) -> None:
         """Forget what is undecided, and take a new base in the next round."""
         self.ledger, self._lap, self.swept, self.unavailable = None, None, None, reason
+        self.open, self.decided = 0, None
         self._laps.clear()
         self.renewed += 1
 
-    def decided(self) -> float | None:
-        """Give the time up to which everything is decided."""
-        if self.ledger is None:
-            return None
-        return min(self.ledger.horizon.decided(), self.ledger.undecided()[1])
+    def _conclude(self) -> None:
+        """Work out what is decided."""
+        self.open, self.decided = (0, None) if self.ledger is None else self.ledger.decided()
+        while self.decided is not None and self._laps and self._laps[0][1] <= self.decided:
+            self.swept = self._laps.popleft()[0]
 
     def _begin(self) -> AnyLedger:
         self.events.begin(self.grace)
@@ -170,9 +176,6 @@ class Check:
             self._credit -= len(names)
             if self._credit < 0:
                 break
-        decided = self.decided()
-        while decided is not None and self._laps and self._laps[0][1] <= decided:
-            self.swept = self._laps.popleft()[0]
 
     def _note(self, ledger: AnyLedger, now: float) -> None:
         while self.notes:

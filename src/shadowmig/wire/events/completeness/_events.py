@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from shadowmig.errors import StoreUnavailable
+from shadowmig.wire.events.completeness._entity import ABOVE_ALL
 from shadowmig.wire.events.completeness._rows import name_of
 from shadowmig.wire.events.event import Event, EventSource, Page, Place
 
@@ -28,12 +29,12 @@ class Said(NamedTuple):
 
 
 def whole(value: Any) -> int | None:
-    """Read a version that counts changes; ``None`` if it is no whole number."""
-    if isinstance(value, int):
-        return None if isinstance(value, bool) else value
-    if isinstance(value, Decimal | float) and value == value // 1:
-        return int(value)
-    return None
+    """Read a version that counts changes; ``None`` if it is no whole number, or more than can be counted."""
+    try:
+        counts = isinstance(value, int | Decimal | float) and not isinstance(value, bool)
+        return int(value) if counts and abs(value) < ABOVE_ALL and value == int(value) else None
+    except ArithmeticError:  # a Decimal that is no number
+        return None
 
 
 def hashable(value: Any) -> Any:
@@ -76,9 +77,9 @@ class EventReading:
         self._until = 0.0
 
     def begin(self, grace: float) -> None:
-        """Go to where the stream was before the grace, for an event may come before its change is committed."""
+        """Go to where the stream was before: an event may come the grace before its change, and so one about it."""
         page = self._source.end()
-        self._from = page.now - grace
+        self._from = page.now - 2 * grace
         self._position = _place(page, self._from)
         self._first = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 
@@ -10,7 +11,8 @@ class Horizon:
     The times up to which rows and events are known, in seconds of the check's clock.
 
     What was committed before a look was seen by it, and what was seen by a look is decided once both sides were read
-    again after the grace. So everything is decided up to the last look that lies so far back.
+    again after the grace. So everything is decided up to the last look that lies so far back, and before all that is
+    open.
     """
 
     def __init__(self, grace: float, began: float) -> None:
@@ -28,24 +30,26 @@ class Horizon:
     def looked(self, now: float) -> None:
         """Note a look at the rows."""
         self.rows = now
-        self._note(self._looks, now)
+        self._looks.append(now)
 
     def read(self, now: float) -> None:
         """Note a reading of the events up to their end."""
         self.events = now
-        self._note(self._reads, now)
+        self._reads.append(now)
 
-    def decided(self) -> float:
-        """Give the time up to which everything is decided."""
-        return min(self._last(self._looks), self._last(self._reads))
+    def decided(self, since: float = math.inf) -> float:
+        """
+        Give the time up to which everything is decided.
 
-    def _note(self, times: deque[float], now: float) -> None:
-        times.append(now)
-        self._last(times)
+        Args:
+            since: Since when the oldest of what is open is so.
+        """
+        limit = min(self.reached - self._grace, math.nextafter(since, -math.inf))
+        return min(_last(self._looks, limit), _last(self._reads, limit))
 
-    def _last(self, times: deque[float]) -> float:
-        """Give the last time that lies at least the grace back; what is before that one is forgotten."""
-        limit = self.reached - self._grace
-        while len(times) > 1 and times[1] <= limit:
-            times.popleft()
-        return times[0]
+
+def _last(times: deque[float], limit: float) -> float:
+    """Give the last time up to a limit, which does not go back; what is before that one is forgotten."""
+    while len(times) > 1 and times[1] <= limit:
+        times.popleft()
+    return times[0]

@@ -7,13 +7,14 @@ when the look began that showed it, that of an event when the reading began that
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
+from typing import TypeVar
 
 from shadowmig.wire.events.completeness._book import Book, FaultKind
-from shadowmig.wire.events.completeness._entity import Entity, Sign
-from shadowmig.wire.events.completeness._guess import guess, lives, unmade
+from shadowmig.wire.events.completeness._entity import ABOVE_ALL, Entity, Life, Sign
 from shadowmig.wire.events.completeness._needs import Needs
+
+T = TypeVar("T")
 
 
 class Ledger(Needs):
@@ -33,16 +34,13 @@ class Ledger(Needs):
     def __init__(
         self, book: Book, *, grace: float, first: int, step: int, deletes: bool, scanned: bool, began: float
     ) -> None:
-        super().__init__(book, grace=grace, first=first, step=step, deletes=deletes, began=began)
+        super().__init__(book, grace=grace, first=first, step=step, began=began)
+        self._deletes = deletes
         self._scanned = scanned
 
     def alive(self) -> list[str]:
         """List the entities whose rows should be there."""
         return self.shelf.alive()
-
-    def undecided(self) -> tuple[int, float]:
-        """Count what is not decided, and tell since when the oldest of it is so."""
-        return self.shelf.undecided()
 
     # What is fed.
 
@@ -63,16 +61,19 @@ class Ledger(Needs):
         self._wanted.pop(name, None)
         if version is not None and version == self.shelf.version(name):
             return
-        entity = self.shelf.find(name, now)
+        entity = self.shelf.find(name)
         if entity is None:
             if version is None:
                 return
-            base = self._lowest(version) if self._scanned else version - self._step if fresh else version
-            entity = self.shelf.open[name] = Entity(base, base, now, alive=True)
-        if version is None:
-            self._absent(name, entity, now)
-        else:
-            self._present(name, entity, version, now)
+            entity = self.shelf.open[name] = self._new(version, now)
+        if self._gone(name, entity, now) if version is None else self._there(name, entity, version, now, fresh):
+            self._accept(name, entity, now)
+            self._judge(name, entity, now)
+        if entity.vague is not None and now >= entity.vague:
+            if self.horizon.events >= entity.vague and not entity.undecided()[0]:
+                entity.vague = None
+            else:
+                self._wanted[name] = None
         self.shelf.settle(name, entity)
 
     def event(self, name: str, version: int, deleted: bool, now: float, *, early: bool = False) -> None:
@@ -90,11 +91,18 @@ class Ledger(Needs):
         if version < self._first:
             self.book.unexplained += 1
             return
-        entity = self.shelf.find(name, now)
+        entity = self.shelf.find(name)
         if entity is None:
-            base = (self._first if self._scanned else version) - self._step
-            entity = self.shelf.open[name] = Entity(base, base, now, alive=False)
-        self._take_in(name, entity, Sign(version, deleted and self._deletes, now, early), now)
+            entity = self.shelf.open[name] = self._new(ABOVE_ALL, now)
+        if not (self._scanned or early or entity.alive) and entity.top is None:
+            entity.base = entity.row = min(entity.base, version - self._step)
+        sign = Sign(version, deleted and self._deletes, now, early)
+        if sign.deleted:
+            entity.deletions += (sign,)
+            self._look_at(now, name)
+            self._wanted[name] = None  # no look shows a row that is gone
+        elif not self._met(entity, sign) and (self._deletes or not self._found(name, entity, sign, now)):
+            self._loosen(name, entity, sign)
         self.shelf.settle(name, entity)
 
     def hydrated(self, name: str, version: int | None, now: float) -> None:
@@ -103,187 +111,179 @@ class Ledger(Needs):
             if name in self.shelf.known or name in self.shelf.open:
                 self.shelf.lent.add(name)
             return
-        entity = self.shelf.find(name, now)
+        entity = self.shelf.find(name)
         if entity is None:
-            entity = self.shelf.open[name] = Entity(version, version, now, alive=True)
-        entity.alive, entity.lower, entity.absent = True, None, None
+            entity = self.shelf.open[name] = Entity(version, version, alive=True)
+        entity.alive, entity.odd = True, None
         entity.base = entity.row = version
         self.shelf.lent.add(name)
         self.shelf.settle(name, entity)
 
-    def read(self, now: float) -> None:
-        """Take in that all events added before this time were fed: changes that waited long enough are without one."""
-        self.horizon.read(now)
-        while self._changes and self._changes[0][0] + self._grace <= now:
-            name = heapq.heappop(self._changes)[1]
-            entity = self.shelf.open.get(name)
-            if entity is not None and entity.short:
-                self._miss(name, entity, now)
-                self.shelf.settle(name, entity)
-
-    def wanted(self, now: float) -> list[str]:
-        """List the entities that have to be looked at before anything more is said about them."""
-        while self._signs and self._signs[0][0] + self._grace <= now:
-            name = self._signs.popleft()[1]
-            if name in self.shelf.open:
-                self._wanted[name] = None
-        return list(self._wanted)
-
-    def passed(self, name: str) -> None:
-        """Take in that a row was looked at and has no version."""
-        self._wanted.pop(name, None)
-
-    def looked(self, now: float) -> None:
-        """Take in that all changes committed before this time, and all that was wanted, were fed."""
-        self.horizon.looked(now)
-
     # Rows.
 
-    def _present(self, name: str, entity: Entity, version: int, now: float) -> None:
-        since = now
+    def _new(self, version: int, now: float) -> Entity:
+        """Make an entity that was not heard of before."""
+        if self._scanned:
+            base = self._lowest(version)
+            return Entity(base, base, alive=False)
+        return Entity(version - self._step, version - self._step, alive=False, born=now)
+
+    def _there(self, name: str, entity: Entity, version: int, now: float, fresh: bool) -> bool:
+        """Take in a row that is there; tell whether it is certain how it came to be so."""
+        opened, top, begins = entity.odd, entity.top, False
         if not entity.alive:
-            anew = any(sign.version == self._first for sign in entity.loose) or (
-                entity.loose and version <= (entity.top or 0)
-            )
-            if entity.top is not None and not anew and not self._lasts(name, entity, now):
-                return
-            since = now if entity.lower is None else entity.lower
-            self._created(entity, version, now)
+            begins = top is not None
+            if begins and not self._is_new(entity, version) and not self._lasts(name, entity, now):
+                return False
+            self._begin(entity, version, now, fresh)
         elif version < entity.row:
-            end = self._end_of(entity)
-            if (end is None or not self._deletes) and not self._lasts(name, entity, now):
-                return
-            since = now if entity.lower is None else entity.lower
-            self._end(name, entity, end, now)
-            self._created(entity, version, now)
-        elif signs := self._deletions(entity):
-            due = [sign for sign in signs if sign.at + self._grace <= now]
-            if due:
-                if not self._guess(name, entity, due, version, now):
-                    return
-            elif version >= signs[0].version or any(sign.version == self._first for sign in entity.loose):
-                return  # it may be the next life of the entity that has come so far
-        entity.lower = entity.absent = None
+            made = any(sign.version > entity.row and sign.at + self._grace <= now for sign in entity.deletions)
+            ended = entity.has_end() and (made or self._is_new(entity, version))
+            if not ended and not self._lasts(name, entity, now):
+                return False
+            self._over(name, entity, now)
+            begins, top = True, entity.top
+            self._begin(entity, version, now, fresh)
+        entity.odd = None
         if version > entity.row:
-            self._need(name, entity, entity.row, version, since, seen=True)
+            required = self._need(name, entity, entity.row, version, now, seen=True)
             entity.row = version
-        self._judge(name, entity, now)
-
-    def _lasts(self, name: str, entity: Entity, now: float) -> bool:
-        """Whether a row is older than it was, or there again, for so long that it is no replica that lags."""
-        if entity.lower is None:
-            entity.lower = now
-            self._signs.append((now, name))
-            return False
-        return self._waited(name, entity.lower, now)
-
-    def _waited(self, name: str, since: float, now: float) -> bool:
-        """Whether both sides were read after the grace; if only the rows were, they are to be looked at again."""
-        if now < since + self._grace:
-            return False
-        if self.horizon.events >= since + self._grace:
-            return True
-        self._wanted[name] = None
-        return False
-
-    def _created(self, entity: Entity, version: int, now: float) -> None:
-        """Begin a life, or go on with one whose end was told by mistake."""
-        if entity.lost is not None and version >= entity.row - self._step:
-            self.book.take_back(entity.lost, now)
-            entity.lost, entity.top = None, None
-            entity.row -= self._step
-        else:
-            top = entity.top
-            if top is not None:
-                self.shelf.forget(entity)
-                goes_on = version > top and all(sign.version > top for sign in entity.loose)
-                entity.base = entity.row = top if goes_on else self._lowest(version)
-        entity.alive = True
-
-    def _guess(self, name: str, entity: Entity, due: list[Sign], version: int, now: float) -> bool:
-        """
-        Decide which deletions were made before the row came to be as it is, and take out the others.
-
-        Returns:
-            Whether it could be decided. Where a key is used again, events of one life may have been taken for those of
-            another one, and what lacks is yet to come.
-        """
-        best = guess(entity, due, version, first=self._first, step=self._step)
-        again = entity.top is not None or any(sign.version == self._first for sign in entity.loose)
-        if best.faults and again and now < max(sign.at for sign in due) + 2 * self._grace:
-            self._signs.append((now, name))
-            return False
-        for sign in due:
-            entity.loose.remove(sign)
-        for sign in unmade(best, due):
-            self._surplus(name, entity, sign)
-        self.book.matched += len(best.made)
-        if best.made:
-            *ended, (after, _) = lives(entity, best, version, first=self._first, step=self._step)
-            for begin, upto in ended:
-                self._need(name, entity, begin, upto, due[0].at)
-            entity.top = max([sign.version for sign in best.made] + ([] if entity.top is None else [entity.top]))
-            if after != entity.row:
-                entity.base = entity.row = after
+            if begins:
+                doubtful = [each for each in required if top is not None and each <= top < version]
+                self._note(name, entity, Life(now if opened is None else opened, now, doubtful, None))
         return True
 
-    def _absent(self, name: str, entity: Entity, now: float) -> None:
-        entity.lower = None
-        if entity.alive:
-            end = self._end_of(entity)
-            if name in self.shelf.lent or (end is not None and self._deletes):
-                self._end(name, entity, end, now)
-            elif entity.absent is None:
-                entity.absent = now
-                self._signs.append((now, name))
-            elif self._waited(name, entity.absent, now):
-                self._end(name, entity, end, now)
+    def _gone(self, name: str, entity: Entity, now: float) -> bool:
+        """Take in that a row is not there; tell whether it is certain how it came to be so."""
         if not entity.alive:
-            self._unseen(name, entity, now)
-            self._judge(name, entity, now)
+            entity.odd = None
+        elif name in self.shelf.lent or (self._deletes and entity.has_end()) or self._lasts(name, entity, now):
+            self._over(name, entity, now)
+        else:
+            return False
+        return True
 
-    def _unseen(self, name: str, entity: Entity, now: float) -> None:
-        """Take lives that came and went between two looks from their events, unless one event speaks for all."""
-        while ends := self._deletions(entity):
-            sign = next((s for s in ends if any(o.version < s.version and not o.deleted for o in entity.loose)), None)
-            if sign is None:
-                sign = next((s for s in ends if s.version == self._first), None)
-            if sign is None or (not self._deletes and sign.at + self._grace > now):
-                return
-            begun = any(each.early for each in entity.loose) and self._first not in entity.updates()
-            if entity.top is None and (sign.early or begun):
-                return  # it was over before the start, or had begun before it
-            entity.loose.remove(sign)
-            self.book.matched += 1
-            begin = self._first - self._step if self._scanned or entity.top is not None else entity.base
-            self._need(name, entity, begin, sign.version - self._step, now)
-            entity.top = max(sign.version, entity.top or sign.version)
+    def _is_new(self, entity: Entity, version: int) -> bool:
+        """Whether events tell of all that a new row would have had until now."""
+        begin = self._lowest(version) + self._step
+        return len(entity.loose) * self._step > version - begin and all(
+            each in entity.loose for each in range(begin, version + 1, self._step)
+        )
 
-    def _end_of(self, entity: Entity) -> Sign | None:
-        """Give the event that tells of the end of this life."""
-        above = [sign for sign in entity.loose if sign.version > entity.row and (sign.deleted or not self._deletes)]
-        return None if not above else min(above) if self._deletes else max(above)
+    def _lasts(self, name: str, entity: Entity, now: float) -> bool:
+        """Whether looks contradict what is known for so long that no event of a deletion and no replica lags."""
+        if entity.odd is None:
+            entity.odd = now
+            self._look_at(now, name)
+        elif now >= entity.odd + self._grace:
+            if self.horizon.events >= entity.odd + self._grace:
+                return True
+            self._wanted[name] = None
+        return False
 
-    def _end(self, name: str, entity: Entity, end: Sign | None, now: float) -> None:
+    def _begin(self, entity: Entity, version: int, now: float, fresh: bool) -> None:
+        """Begin a life, or go on with one whose end was told by mistake."""
+        entity.alive = True
+        if entity.lost and version >= entity.lost[-1][0]:
+            *lost, (entity.row, number, entity.top) = entity.lost
+            entity.lost = tuple(lost)
+            self.book.take_back(number, now)
+        elif entity.top is not None:
+            self._anew = self._anew or version <= entity.top
+            entity.base = entity.row = self._lowest(version)
+        elif not self._scanned and not (fresh and version >= entity.row):
+            entity.base = entity.row = version - self._step if fresh else version
+
+    def _over(self, name: str, entity: Entity, now: float) -> None:
         """End a life with its deletion, or, where no event tells of one, with a fault."""
-        since = next((at for at in (entity.absent, entity.lower) if at is not None), now)
-        entity.absent = entity.lower = None
-        entity.alive = False
-        if end is None:
-            last = max([entity.row, *(sign.version for sign in entity.loose if not sign.deleted)])
-            self._need(name, entity, entity.row, last, since)
-            if name not in self.shelf.lent:
-                entity.lost = self.book.tell(FaultKind.MISSING, name, last + self._step, since)
-                self.shelf.keep(name, entity)
-            entity.row = entity.top = last + self._step
-            return
-        entity.loose.remove(end)
-        self.book.matched += 1
-        self._need(name, entity, entity.row, end.version - self._step, now)
-        entity.row = entity.top = end.version
-        # What is left may be of a next life, whose own end is yet to be told of.
-        entity.loose = [sign._replace(at=now) for sign in entity.loose]
-        self._signs.append((now, name))
+        since = now if entity.odd is None else entity.odd
+        entity.alive, entity.odd, entity.ended = False, None, now
+        if entity.vague is not None or entity.early():
+            self._blur(name, entity, now)
+        if not self._deletes and entity.loose and max(entity.loose) > entity.row:
+            self._deletion(entity)
+        late = next((version for version, deleted in entity.extras if deleted and version > entity.row), None)
+        top, entity.top = entity.top, max(entity.row + self._step, entity.top or self._first)
+        if entity.has_end():
+            entity.ends += (entity.row,)
+        elif late is not None:
+            self.book.take_back(entity.extras.pop((late, True)), now)
+            self._end(name, entity, entity.row, Sign(late, deleted=True, at=now), now)
+        elif name not in self.shelf.lent and entity.vague is None:
+            last = entity.row
+            while last + self._step in entity.loose:
+                last += self._step
+            self._need(name, entity, entity.row, last, now)
+            number = self.book.tell(FaultKind.MISSING, name, last + self._step, since)
+            entity.lost += ((last, number, top),)
+            entity.row, entity.top = last, max(last + self._step, entity.top)
+            self.shelf.keep(name, entity)
+
+    # Deletions.
+
+    def _accept(self, name: str, entity: Entity, now: float) -> None:
+        """Take in deletions that must have been made by now, if they ever are."""
+        if not (self._deletes or entity.alive) and self._is_life(entity, now):
+            self._deletion(entity)
+        ready = sorted([sign for sign in entity.deletions if sign.at + self._grace <= now])
+        if ready and (entity.vague is not None or entity.early()):
+            self._blur(name, entity, now)
+        for sign in ready:
+            entity.deletions = _without(entity.deletions, sign)
+            self._went_by(entity, sign, now)
+            ends = [last for last in entity.ends if last < sign.version]
+            if ends:
+                entity.ends = _without(entity.ends, max(ends))
+                self._end(name, entity, max(ends), sign, now)
+            elif self._found(name, entity, sign, now):
+                pass
+            elif sign.early:
+                self.book.earlier += 1
+                self._tell_at(now, name)
+            elif entity.top is None and sign.at <= entity.born + self._grace:
+                self._blur(name, entity, now)  # it may be that this row was there at the start
+                self._end(name, entity, entity.base, sign, now)
+            else:
+                # Nobody saw the row that was deleted, or it was there again, and as far, before anybody looked.
+                required = self._need(name, entity, self._first - self._step, sign.version - self._step, now)
+                self._note(name, entity, Life(sign.at, now, required, sign))
+
+    def _found(self, name: str, entity: Entity, sign: Sign, now: float) -> bool:
+        """Give an event to a deletion that was told to be without; tell whether there was one."""
+        for lost in entity.lost:
+            last, number, _ = lost
+            if last < sign.version:
+                entity.lost = _without(entity.lost, lost)
+                self.book.take_back(number, now)
+                self._end(name, entity, last, sign, now)
+                return True
+        return False
+
+    def _end(self, name: str, entity: Entity, last: int, sign: Sign, now: float) -> None:
+        """Require what a life had, after what it was last seen with, up to its deletion."""
+        entity.top = max(sign.version, entity.top or sign.version)
+        self._need(name, entity, last, sign.version - self._step, now)
+        self._note(name, entity, Life(sign.at, now, (), sign))
+
+    def _note(self, name: str, entity: Entity, life: Life) -> None:
+        entity.lives += (life,)
+        self._tell_at(life.since, name)
+
+    def _is_life(self, entity: Entity, now: float) -> bool:
+        """Whether events are of a life that nobody saw, where they do not say which is of its deletion."""
+        signs = [sign for signs in entity.loose.values() for sign in signs]
+        begun = len(entity.loose) > 1 and self._first in entity.loose
+        return begun and all(sign.at + self._grace <= now for sign in signs)
+
+    def _deletion(self, entity: Entity) -> None:
+        """Take the event with the highest version for that of a deletion."""
+        if sign := entity.take(max(entity.loose)):
+            entity.deletions += (sign._replace(deleted=True),)
 
     def _lowest(self, version: int) -> int:
         return min(version, self._first) - self._step
+
+
+def _without(values: tuple[T, ...], value: T) -> tuple[T, ...]:
+    place = values.index(value)
+    return values[:place] + values[place + 1 :]

@@ -9,14 +9,19 @@ knows who wrote a row; `recent` names a column that one has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from shadowmig.errors import StoreError, StoreUnavailable
-from shadowmig.stores._pg_values import load, quoted, text_of
-from shadowmig.stores._pg_wire import Command
+from shadowmig.errors import StoreError
+from shadowmig.stores._pg_values import quoted, text_of
+from shadowmig.stores.postgres import PostgresStore
 from shadowmig.stores.tables import Table
 from shadowmig.wire.events.completeness._rows import Seen, Where, key_of, name_of
 from shadowmig.wire.events.completeness._statements import MARK, PAGE, Statements
+
+_DATA: Final = "22"
+"""The class of the server's errors that are about values."""
+
+Answer = tuple[list[str], Sequence[tuple[Any, ...]]]
 
 
 class PostgresRows:
@@ -31,71 +36,69 @@ class PostgresRows:
         margin: Seconds by which a change may be visible later than that time says.
     """
 
-    def __init__(self, store: Any, table: Table, where: Where | None, recent: str | None, margin: float) -> None:
-        self._link = store._link  # the way by which the store itself reads, with its bounds
-        self._table = table.name
-        self._key = table
+    def __init__(
+        self, store: PostgresStore, table: Table, where: Where | None, recent: str | None, margin: float
+    ) -> None:
+        self._store = store
+        self._table = table
         self._where = where
         self._recent = recent is not None
         self._statements = Statements.of(table, whole=where is not None, recent=recent)
-        self._now = Command(MARK, (b"%f" % margin,), table.name)
+        self._now = (MARK, (f"{margin:f}",))
         self._width = len(table.key)
         self._start: Any = None
         self._mark: Any = None
 
     def begin(self) -> None:
         """Do what `Rows.begin` says."""
-        lowest, highest, before, time = load(self._link.run([self._now])[0])[0]
+        lowest, highest, before, time = self._select(self._now)[0][1][0]
         self._mark, self._start = (before, time) if self._recent else (lowest, highest)
 
     def scan(self) -> Iterator[Sequence[Seen]]:
         """Do what `Rows.scan` says."""
         first, further = self._statements.scan
-        rows, names = self._page(Command(first, (), self._table))
+        names, rows = self._page(first)
         while rows:
             yield self._seen(rows, names)
             if len(rows) < PAGE:
                 return
-            rows, names = self._page(Command(further, self._last(rows), self._table))
+            names, rows = self._page(further, *self._last(rows))
 
     def changed(self) -> Iterator[Sequence[Seen]]:
         """Do what `Rows.changed` says."""
         first, further = self._statements.changed
-        values = (self._mark.encode(), self._start.encode()) if self._recent else (b"%d" % (self._mark % 2**32),)
-        # Not kept prepared: a plan that is made without the values would pass over the index.
-        look = Command(first, values, self._table, keep=False)
-        mark, result = self._link.run([self._now, look], joint=True)
-        lowest, _, before, _ = load(mark)[0]
+        values = (self._mark, self._start) if self._recent else (str(self._mark % 2**32),)
+        (_, [(lowest, _, before, _)]), (names, rows) = self._select(self._now, (first, values))
         if not self._recent and lowest < self._mark:
             raise StoreError("The server counts transactions anew.", remedy="It is another one.", anew=True)
-        rows, names = load(result), _names(result)
         # The number of the first transaction that began after the start, as the statement counts.
         after = None if self._recent else self._start - self._mark
         while rows:
             yield self._seen(rows, names, after)
             if len(rows) < PAGE:
                 break
-            rows, names = self._page(Command(further, (*values, *self._last(rows)), self._table, keep=False))
+            names, rows = self._page(further, *values, *self._last(rows))
         self._mark = before if self._recent else lowest
 
     def find(self, names: Sequence[str]) -> list[Seen | None]:
-        """Do what `Rows.find` says; a text that the key's type has no value for is no row's."""
-        keys = [(place, key) for place, name in enumerate(names) if (key := key_of(name, self._key)) is not None]
+        """Do what `Rows.find` says; a text that the key's type has no value for, or writes otherwise, is no row's."""
+        keys = [(place, key) for place, name in enumerate(names) if (key := key_of(name, self._table)) is not None]
         found: list[Seen | None] = [None] * len(names)
         for place, seen in self._found(keys):
-            found[place] = seen
+            if seen.name == names[place]:
+                found[place] = seen
         return found
 
     def _found(self, keys: Sequence[tuple[int, list[str]]]) -> Iterator[tuple[int, Seen]]:
         if not keys:
             return
         columns = zip(*(key for _, key in keys), strict=True)
-        arrays = [b"{%b}" % b",".join(quoted(text.encode(errors="replace")) for text in column) for column in columns]
+        arrays = [b"{%b}" % b",".join(quoted(text.encode()) for text in column) for column in columns]
         try:
-            rows, names = self._page(Command(self._statements.find, tuple(arrays), self._table))
-        except StoreUnavailable:
-            raise
-        except StoreError:
+            names, rows = self._page(self._statements.find, *(array.decode() for array in arrays))
+        except StoreError as error:
+            if not str(getattr(error.__cause__, "sqlstate", "")).startswith(_DATA):
+                raise
             if len(keys) == 1:
                 return
             half = len(keys) // 2
@@ -106,12 +109,14 @@ class PostgresRows:
             for seen in self._seen([row], names):
                 yield keys[row[0] - 1][0], seen
 
-    def _page(self, command: Command) -> tuple[Sequence[tuple[Any, ...]], list[str]]:
-        result = self._link.run([command])[0]
-        return load(result), _names(result)
+    def _page(self, text: str, *values: str) -> Answer:
+        return self._select((text, values))[0]
 
-    def _last(self, rows: Sequence[tuple[Any, ...]]) -> tuple[bytes, ...]:
-        return tuple([text_of(value) for value in rows[-1][1 : 1 + self._width]])
+    def _select(self, *statements: tuple[str, Sequence[str]]) -> list[Answer]:
+        return self._store.select(statements, table=self._table.name)
+
+    def _last(self, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+        return [text_of(value).decode() for value in rows[-1][1 : 1 + self._width]]
 
     def _seen(self, rows: Sequence[tuple[Any, ...]], names: Sequence[str], after: int | None = None) -> list[Seen]:
         width, where = self._width, self._where
@@ -120,7 +125,3 @@ class PostgresRows:
             for row in rows
             if where is None or where(dict(zip(names[width + 2 :], row[width + 2 :], strict=True)))
         ]
-
-
-def _names(result: Any) -> list[str]:
-    return [(result.fname(number) or b"").decode() for number in range(result.nfields)]

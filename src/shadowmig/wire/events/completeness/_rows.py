@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,6 +18,8 @@ _MOST: Final = 1000
 """Changes that one reading tells at most."""
 
 _CHUNK: Final = 500
+
+_WHOLE: Final = re.compile("-?[0-9]{1,40}")
 
 Where = Callable[[Mapping[str, Any]], Any]
 
@@ -68,11 +72,10 @@ def _text(value: Any) -> str:
 
 def key_of(name: str, table: Table) -> list[str] | None:
     """Take the text of a key apart again; ``None`` if it cannot be one of this table."""
-    if len(table.key) == 1:
-        return [name]
     try:
-        parts = json.loads(name)
-    except ValueError:
+        name.encode()
+        parts = [name] if len(table.key) == 1 else json.loads(name)
+    except (ValueError, RecursionError):
         return None
     good = isinstance(parts, list) and len(parts) == len(table.key) and all(isinstance(part, str) for part in parts)
     return parts if good else None
@@ -86,8 +89,9 @@ def rows_of(store: Store, table: Table, where: Where | None, recent: str | None,
         ConfigError: ``recent`` is of no use here.
     """
     where = None if where is None else covering(where)
-    # By name, for the driver need not be installed where there is no such store.
-    if any(kind.__module__ == "shadowmig.stores.postgres" for kind in type(store).__mro__):
+    # Where the module was never imported there is no such store, and its driver need not be installed.
+    postgres = sys.modules.get("shadowmig.stores.postgres")
+    if postgres is not None and isinstance(store, postgres.PostgresStore):
         from shadowmig.wire.events.completeness._postgres import PostgresRows
 
         return PostgresRows(store, table, where, recent, margin)
@@ -148,7 +152,7 @@ class StoreRows:
         found: list[Seen | None] = []
         for name in names:
             records = self._store.read([self._ref(key) for key in self._possible(name)]).records
-            found.append(next((seen for seen in self._seen(records)), None))
+            found.append(next((seen for seen in self._seen(records) if seen.name == name), None))
         return found
 
     def _since(self, mark: Any) -> Iterator[Sequence[Seen]]:
@@ -181,8 +185,7 @@ class StoreRows:
         texts = key_of(name, self._table)
         if texts is None:
             return []
-        numbers = [int(text) if text.lstrip("-").isdecimal() else text for text in texts]
-        return [tuple(texts), tuple(numbers)]
+        return [tuple(texts), tuple([int(text) if _WHOLE.fullmatch(text) else text for text in texts])]
 
     def _ref(self, key: tuple[Any, ...]) -> Ref:
         return Ref("", "row", self._table.name, key)

@@ -45,12 +45,12 @@ class Shelf:
         """Count what is not decided, and tell since when the oldest of it is so."""
         number, since = 0, math.inf
         for entity in self.open.values():
-            if few := entity.undecided:
-                number += few
-                since = min(since, entity.since)
+            few, at = entity.undecided()
+            number += few
+            since = min(since, at)
         return number, since
 
-    def find(self, name: str, now: float) -> Entity | None:
+    def find(self, name: str) -> Entity | None:
         """Give an entity, brought back if all of it was decided."""
         entity = self.open.get(name)
         if entity is not None:
@@ -58,9 +58,9 @@ class Shelf:
         known = self.known.pop(name, None)
         if known is not None:
             base, row = known if isinstance(known, tuple) else (known, known)
-            entity = Entity(base, row, now, alive=True)
+            entity = Entity(base, row, alive=True)
         elif (top := self.gone.pop(name, None)) is not None:
-            entity = Entity(top, top, now, alive=False, top=top)
+            entity = Entity(top, top, alive=False, top=top)
         else:
             return None
         self.open[name] = entity
@@ -80,15 +80,13 @@ class Shelf:
         for numbers in entity.missing.values():
             self._book.forget(numbers)
         self._book.forget(entity.extras.values())
-        if entity.lost is not None:
-            self._book.forget([entity.lost])
-        entity.missing, entity.extras, entity.lost = {}, {}, None
+        self._book.forget(number for _, number, _ in entity.lost)
+        entity.missing, entity.extras, entity.lost = {}, {}, ()
 
     def settle(self, name: str, entity: Entity) -> None:
         """Forget all of an entity but its versions, if nothing of it is undecided."""
-        if not entity.settled:
+        if not entity.settled or self.open.pop(name, None) is None:
             return
-        del self.open[name]
         if entity.alive:
             self.known[name] = entity.row if entity.row == entity.base else (entity.base, entity.row)
         elif entity.top is not None:

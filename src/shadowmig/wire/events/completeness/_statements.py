@@ -21,9 +21,9 @@ PAGE: Final = 20_000
 # In hot standby a snapshot tells no list of open transactions, but its lowest one holds there too. Rows written below a
 # savepoint have a number above that of their transaction, so the lowest open one is below all that is to come.
 MARK: Final = (
-    b"SELECT pg_catalog.pg_snapshot_xmin(s)::text::bigint, pg_catalog.pg_snapshot_xmax(s)::text::bigint,"
-    b" (n - pg_catalog.make_interval(secs => $1::float8))::text, n::text"
-    b" FROM pg_catalog.pg_current_snapshot() AS s, pg_catalog.statement_timestamp() AS n"
+    "SELECT pg_catalog.pg_snapshot_xmin(s)::text::bigint, pg_catalog.pg_snapshot_xmax(s)::text::bigint,"
+    " (n - pg_catalog.make_interval(secs => $1::float8))::text, n::text"
+    " FROM pg_catalog.pg_current_snapshot() AS s, pg_catalog.statement_timestamp() AS n"
 )
 """The lowest and the next transaction of a snapshot, and two times: some seconds ago, and now."""
 
@@ -53,9 +53,9 @@ class Statements:
         find: Single rows, with their places among those asked for.
     """
 
-    changed: tuple[bytes, bytes]
-    scan: tuple[bytes, bytes]
-    find: bytes
+    changed: tuple[str, str]
+    scan: tuple[str, str]
+    find: str
 
     @classmethod
     def of(cls, table: Table, *, whole: bool, recent: str | None) -> Statements:
@@ -85,8 +85,8 @@ class Statements:
         changed = [since, since + SQL(" AND ") + _after(keys, begin)]
         scan = [SQL(""), SQL(" WHERE ") + _after(keys, 1)]
         return cls(
-            tuple([_ROWS.format(first=first, where=each, **paged).as_bytes(None) for each in changed]),  # type: ignore[arg-type]  # two of them
-            tuple([_ROWS.format(first=SQL("true"), where=each, **paged).as_bytes(None) for each in scan]),  # type: ignore[arg-type]  # two of them
+            tuple([_ROWS.format(first=first, where=each, **paged).as_string(None) for each in changed]),  # type: ignore[arg-type]  # two of them
+            tuple([_ROWS.format(first=SQL("true"), where=each, **paged).as_string(None) for each in scan]),  # type: ignore[arg-type]  # two of them
             _finding(table, keys, parts),
         )
 
@@ -96,7 +96,7 @@ def _after(keys: Sequence[Composable], begin: int) -> Composable:
     return SQL("({}) > ({})").format(joined(", ", keys), places)
 
 
-def _finding(table: Table, keys: Sequence[Composable], parts: dict[str, Composable]) -> bytes:
+def _finding(table: Table, keys: Sequence[Composable], parts: dict[str, Composable]) -> str:
     numbers = range(1, len(keys) + 1)
     columns = [Identifier(column) for column in table.key]
     arrays = [_KEYS.format(parameter(n), column, parts["table"]) for n, column in zip(numbers, columns, strict=True)]
@@ -104,4 +104,4 @@ def _finding(table: Table, keys: Sequence[Composable], parts: dict[str, Composab
     same = [SQL("{} = k.{}").format(key, name) for key, name in zip(keys, names, strict=True)]
     return _FIND.format(
         arrays=joined(", ", arrays), names=joined(", ", names), same=joined(" AND ", same), **parts
-    ).as_bytes(None)
+    ).as_string(None)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import define, field
 
-from shadowmig.wire.events.completeness._book import Book, FaultKind
-from shadowmig.wire.events.completeness._horizon import Horizon
+from shadowmig.wire.events.completeness._book import KEPT, Book, FaultKind
+from shadowmig.wire.events.completeness._waiting import Waiting
 
 MOST_EARLY: Final = 200_000
 """Entities of which early events are remembered."""
@@ -24,21 +23,21 @@ class _Row:
     """What is undecided of one entity; ``now`` is its version, `GONE` if it is not there."""
 
     now: Any
-    since: float
     needs: dict[Any, float] = field(factory=dict)
     told: dict[Any, tuple[float, bool]] = field(factory=dict)
     missing: dict[Any, int] = field(factory=dict)
     absent: float | None = None
 
-    @property
-    def undecided(self) -> int:
-        return len(self.needs) + len(self.told) + (self.absent is not None)
+    def times(self) -> list[float]:
+        """Give since when each change and event is undecided."""
+        times = [*self.needs.values(), *(at for at, _ in self.told.values())]
+        return times if self.absent is None else [*times, self.absent]
 
 
 GONE: Final = object()
 
 
-class WeakLedger:
+class WeakLedger(Waiting):
     """
     The changes and events of one table, each state of a row known by a version that is only equal to itself.
 
@@ -51,28 +50,23 @@ class WeakLedger:
     """
 
     def __init__(self, book: Book, *, grace: float, deletes: bool, scanned: bool, began: float) -> None:
-        self.book = book
-        self.horizon = Horizon(grace, began)
-        self.began = began
-        self._grace = grace
+        super().__init__(book, grace, began)
         self._deletes = deletes
         self._scanned = scanned
         self._known: dict[str, Any] = {}
         self._open: dict[str, _Row] = {}
         self._early: dict[str, dict[Any, bool]] = {}
         self._recent: OrderedDict[tuple[str, Any], None] = OrderedDict()
-        self._changes: list[tuple[float, str]] = []
-        self._signs: deque[tuple[float, str]] = deque()
-        self._wanted: dict[str, None] = {}
+        self._kept: deque[tuple[str, _Row]] = deque()
 
     def alive(self) -> list[str]:
         """List the entities whose rows should be there."""
         return [*self._known, *(name for name, row in self._open.items() if row.now is not GONE)]
 
     def undecided(self) -> tuple[int, float]:
-        """Count what is not decided, and tell since when the oldest of it is so."""
-        rows = [row for row in self._open.values() if row.undecided]
-        return sum(row.undecided for row in rows), min((row.since for row in rows), default=float("inf"))
+        """Do what `Waiting.undecided` says."""
+        times = [at for row in self._open.values() for at in row.times()]
+        return len(times), min(times, default=float("inf"))
 
     def base(self, rows: Mapping[str, Any]) -> None:
         """Take in the rows that were there at the start."""
@@ -83,11 +77,11 @@ class WeakLedger:
         self._wanted.pop(name, None)
         if version is not None and name in self._known and self._known[name] == version:
             return
-        row = self._find(name, now)
+        row = self._find(name)
         if row is None:
             if version is None:
                 return
-            row = self._open[name] = _Row(GONE if self._scanned or fresh else version, now)
+            row = self._open[name] = _Row(GONE if self._scanned or fresh else version)
         if version is None:
             self._absent(name, row, now)
         else:
@@ -105,77 +99,71 @@ class WeakLedger:
             if len(self._early) < MOST_EARLY:
                 self._early.setdefault(name, {})[version] = deleted
             return
-        row = self._find(name, now)
+        row = self._find(name)
         if row is None:
-            row = self._open[name] = _Row(GONE, now)
+            row = self._open[name] = _Row(GONE)
+        late = GONE if deleted and GONE in row.missing else version
         if (name, version) in self._recent:
             self.book.tell(FaultKind.DOUBLED, name, version, now, final=True)
         elif version in row.needs:
             del row.needs[version]
             self._matched(name, version)
-        elif version in row.missing:
-            self.book.take_back(row.missing.pop(version), now)
+        elif late in row.missing:
+            self.book.take_back(row.missing.pop(late), now)
             self._matched(name, version)
         elif row.now is not GONE and row.now == version and not deleted:
             self.book.earlier += 1
         else:
-            row.since = row.since if row.undecided else now
             row.told[version] = now, deleted
-            self._signs.append((now, name))
+            self._look_at(now, name)
             if deleted:
                 self._wanted[name] = None
         self._settle(name, row)
 
     def hydrated(self, name: str, version: Any, now: float) -> None:
         """Take in that a row is being put there as it is elsewhere, which needs no event."""
-        row = self._find(name, now)
-        if version is None or row is None:
-            self._known.update({} if version is None else {name: version})
-            if row is not None:
-                row.now, row.absent = GONE, None
-                self._settle(name, row)
-            return
-        row.now, row.absent = version, None
+        row = self._find(name)
+        if row is None:
+            if version is None:
+                return
+            row = self._open[name] = _Row(version)
+        row.now, row.absent = GONE if version is None else version, None
         self._settle(name, row)
 
-    def read(self, now: float) -> None:
-        """Take in that all events added before this time were fed."""
-        self.horizon.read(now)
-        while self._changes and self._changes[0][0] + self._grace <= now:
-            name = heapq.heappop(self._changes)[1]
-            row = self._open.get(name)
-            for version, since in list(row.needs.items()) if row else []:
-                if row and since + self._grace <= now:
-                    del row.needs[version]
-                    if version in self._early.get(name, {}):
-                        self._matched(name, version)
-                    else:
-                        row.missing[version] = self.book.tell(FaultKind.MISSING, name, version, since)
-            if row:
-                self._settle(name, row)
-
-    def wanted(self, now: float) -> list[str]:
-        """List the entities that have to be looked at before anything more is said about them."""
-        while self._signs and self._signs[0][0] + self._grace <= now:
-            name = self._signs.popleft()[1]
-            if name in self._open:
-                self._wanted[name] = None
-        return list(self._wanted)
-
-    def passed(self, name: str) -> None:
-        """Take in that a row was looked at and has no version."""
-        self._wanted.pop(name, None)
-
     def looked(self, now: float) -> None:
-        """Take in that all changes committed before this time, and all that was wanted, were fed."""
-        self.horizon.looked(now)
+        """Do what `Waiting.looked` says."""
+        super().looked(now)
         if self._early and self.horizon.reached >= self.began + 4 * self._grace:
             self._early.clear()
 
-    def _find(self, name: str, now: float) -> _Row | None:
+    def _is_open(self, name: str) -> bool:
+        return name in self._open
+
+    def _overdue(self, name: str, now: float) -> None:
+        row = self._open[name]
+        for version, since in list(row.needs.items()):
+            if since + self._grace <= now:
+                del row.needs[version]
+                if version in self._early.get(name, {}):
+                    self._matched(name, version)
+                else:
+                    self._miss(name, row, version, version, since)
+        self._settle(name, row)
+
+    def _miss(self, name: str, row: _Row, place: Any, version: Any, since: float) -> None:
+        row.missing[place] = self.book.tell(FaultKind.MISSING, name, version, since)
+        self._kept.append((name, row))
+        while len(self._kept) > KEPT:
+            old_name, old = self._kept.popleft()
+            self.book.forget(old.missing.values())
+            old.missing.clear()
+            if self._open.get(old_name) is old and old is not row:
+                self._settle(old_name, old)
+
+    def _find(self, name: str) -> _Row | None:
         row = self._open.get(name)
         if row is None and name in self._known:
-            row = self._open[name] = _Row(self._known.pop(name), now)
+            row = self._open[name] = _Row(self._known.pop(name))
         return row
 
     def _matched(self, name: str, version: Any) -> None:
@@ -188,9 +176,8 @@ class WeakLedger:
         if row.told.pop(version, None) is not None:
             self._matched(name, version)
         elif (name, version) not in self._recent and version not in row.missing:
-            row.since = row.since if row.undecided else now
             row.needs[version] = now
-            heapq.heappush(self._changes, (now, name))
+            self._tell_at(now, name)
 
     def _absent(self, name: str, row: _Row, now: float) -> None:
         if row.now is GONE:
@@ -205,11 +192,10 @@ class WeakLedger:
                 self.book.matched += 1
             row.now, row.absent = GONE, None
         elif row.absent is None:
-            row.since = row.since if row.undecided else now
             row.absent = now
-            self._signs.append((now, name))
+            self._look_at(now, name)
         elif min(now, self.horizon.events) >= row.absent + self._grace:
-            self.book.tell(FaultKind.MISSING, name, None, row.absent, final=True)
+            self._miss(name, row, GONE, None, row.absent)
             row.now, row.absent = GONE, None
         elif now >= row.absent + self._grace:
             self._wanted[name] = None
@@ -219,14 +205,15 @@ class WeakLedger:
         for version, (at, deleted) in list(row.told.items()):
             if at + self._grace <= now:
                 del row.told[version]
-                there = row.now is not GONE
-                if there and (deleted or _newer(version, row.now)):
+                # A row that is newer than its deletion was created anew.
+                newer = not _newer(row.now, version) if deleted else _newer(version, row.now)
+                if row.now is not GONE and newer:
                     self.book.tell(FaultKind.EXTRA, name, version, at, final=True)
                 else:
                     self.book.unexplained += 1
 
     def _settle(self, name: str, row: _Row) -> None:
-        if row.undecided or len(row.missing) > 0:
+        if row.needs or row.told or row.missing or row.absent is not None:
             return
         del self._open[name]
         if row.now is not GONE:
