@@ -558,15 +558,27 @@ def test_two_sentences_side_by_side():
         ("table", Table("comments", key="id", version="version", fold=list)),
         ("grace", 0),
         ("interval", -1),
+        ("store", 5),
     ],
 )
 def test_wrong_options_of_a_check(field, value):
     """An option that is wrong is refused by its name when the check is built."""
     store = MemoryStore(tables=[Table("comments", key="id", version="version")])
-    given = {"name": "comments", "store": store, "events": MemoryEvents()} | {field: value}
+    given = {"name": "comments", "store": store, "events": MemoryEvents(entity=len, version=len)} | {field: value}
     with pytest.raises(ConfigError) as caught:
         Completeness(given.pop("name"), **given)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("field", ["entity", "version"])
+def test_events_that_tell_nothing(field):
+    """What nobody takes out of events is asked for when the check is built, or every change would seem without one."""
+    store = MemoryStore(tables=[Table("comments", key="id", version="version")])
+    given = {"entity": len, "version": len} | {field: None}
+    with pytest.raises(ConfigError) as caught:
+        Completeness("comments", store=store, events=MemoryEvents(), **given)
+    assert caught.value.field == field
+    Completeness("comments", store=store, events=MemoryEvents(**given), **{field: len}).stop()
 
 
 class Plain:

@@ -12,7 +12,7 @@ Danger: what it holds ends with the process, and a forked child has a copy of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from shadowmig.errors import ConfigError, ProductionRefused, StoreError
@@ -94,6 +94,11 @@ class MemoryStore:
         """
         _roles.check(self)
         return self._client
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The declared tables by name."""
+        return self._tables
 
     def version_of(self, ref: Ref, value: Any) -> Any:
         """Take the version out of a record's value, as an event may tell it; ``None`` if it has none."""

@@ -36,6 +36,11 @@ class RedisReader(Reader):
         """Count the bytes of names and values."""
         return sum(map(len, event.raw))
 
+    @property
+    def tells(self) -> frozenset[str]:
+        """Do what `Reader.tells` says; a field may hold the entity."""
+        return super().tells | ({"entity"} if self._field is not None else frozenset())
+
     def entity_of(self, event: Event) -> str | None:
         """Tell what it is about, from its field or its value."""
         if self._field is None:

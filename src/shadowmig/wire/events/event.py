@@ -61,6 +61,11 @@ class Reader:
         self.version = version
         self.numbers = itertools.count()
 
+    @property
+    def tells(self) -> frozenset[str]:
+        """What it takes out of events: ``"entity"``, ``"version"``."""
+        return frozenset(name for name in ("entity", "version") if getattr(self, name) is not None)
+
     def event(self, entry: Place, at: float, id: str, data: bytes | None) -> Event:  # noqa: A002 - as an event has it
         """
         Make an event.

@@ -96,6 +96,11 @@ class MemoryEvents:
         held = {entry[0]: entry for entry in self._entries} if entries else {}
         return [self._event(held[entry]) if entry in held else None for entry in entries]
 
+    @property
+    def tells(self) -> frozenset[str]:
+        """What it takes out of events: ``"entity"``, ``"version"``."""
+        return self._reader.tells
+
     def identity(self) -> str:
         """Tell this object from others."""
         return self._name

@@ -169,6 +169,11 @@ class RedisEvents:
                 found += [next(iter(self._events(rows, now)), None) for rows in replies[1:]]
         return found
 
+    @property
+    def tells(self) -> frozenset[str]:
+        """What it takes out of events: ``"entity"``, ``"version"``."""
+        return self._reader.tells
+
     def identity(self) -> str:
         """Tell which stream this is, by the server's replication id, the database and the key."""
         info = self._ask_one(("INFO", "replication"))

@@ -143,6 +143,7 @@ class Completeness:
             float(sweep),
             clock,
         )
+        _check_told(events, entity=entity, version=version)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -289,7 +290,9 @@ def _weak_ledger(book: Book, began: float, **options: Any) -> AnyLedger:
 
 
 def _table(store: Store, table: str | Table | None) -> Table:
-    tables: Mapping[str, Table] = getattr(store, "tables", None) or getattr(store, "_tables", {})
+    tables = getattr(store, "tables", None)
+    if not isinstance(tables, Mapping):
+        raise _wrong("store", store, "Give a PostgresStore, or a MemoryStore: one side's, not a sister store.")
     if table is None and len(tables) == 1:
         table = next(iter(tables.values()))
     found = table if isinstance(table, Table) else tables.get(table or "")
@@ -300,6 +303,13 @@ def _table(store: Store, table: str | Table | None) -> Table:
     if found.fold is not None:
         raise _wrong("table", table, "Give a Table without fold=, with the whole key of a row.")
     return found
+
+
+def _check_told(events: EventSource, **functions: object) -> None:
+    told = getattr(events, "tells", functions.keys())  # of another source it is not known
+    for what, function in functions.items():
+        if function is None and what not in told:
+            raise _wrong(what, None, "Take it out of an event's value, here or in the source.")
 
 
 def _wrong(field: str, value: object, remedy: str) -> ConfigError:

@@ -67,8 +67,10 @@ class Needs(Waiting):
             versions = sorted({*versions[-2:], *(version for version in entity.loose if version in versions)})
         waits = False
         for version in versions:
-            if entity.take(version):
+            if sign := entity.take(version):
                 self.book.matched += 1
+                if sign.early and sign.passed is not None:  # it is rather about something from before the start
+                    entity.vague = since
             elif (number := entity.extras.pop((version, False), None)) is not None:
                 self.book.take_back(number, since)
                 self.book.matched += 1
