@@ -63,7 +63,7 @@ class Reader:
 
     @property
     def tells(self) -> frozenset[str]:
-        """What it takes out of events: ``"entity"``, ``"version"``."""
+        """What it takes out of events, of ``"entity"`` and ``"version"``."""
         return frozenset(name for name in ("entity", "version") if getattr(self, name) is not None)
 
     def event(self, entry: Place, at: float, id: str, data: bytes | None) -> Event:  # noqa: A002 - as an event has it

@@ -98,7 +98,7 @@ class MemoryEvents:
 
     @property
     def tells(self) -> frozenset[str]:
-        """What it takes out of events: ``"entity"``, ``"version"``."""
+        """What it takes out of events, of ``"entity"`` and ``"version"``."""
         return self._reader.tells
 
     def identity(self) -> str:
